@@ -1,0 +1,45 @@
+// SHA-256 (FIPS 180-4), by OpenSSL. Digests are written as 64 lower-case hexadecimal digits.
+#ifndef RADIOGRAPH_CORE_BASE_DIGEST_H_
+#define RADIOGRAPH_CORE_BASE_DIGEST_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace radiograph {
+
+// Hashes bytes as they come. Not for use from two threads at once.
+class Sha256 {
+ public:
+  Sha256();
+  ~Sha256();
+  Sha256(Sha256&&) noexcept;
+  Sha256& operator=(Sha256&&) noexcept;
+
+  void Update(absl::string_view bytes);
+  // The digest of all bytes so far; the object can only be destroyed or assigned afterwards.
+  std::string Finish();
+
+ private:
+  struct Context;
+  std::unique_ptr<Context> context_;
+};
+
+std::string Sha256Hex(absl::string_view bytes);
+
+// The digest and size of a whole file, read in chunks.
+struct FileDigest {
+  std::string sha256;
+  int64_t size = 0;
+};
+absl::StatusOr<FileDigest> Sha256OfFile(const std::string& path);
+
+// True for 64 lower-case hexadecimal digits: nothing else is ever made into a file name.
+bool IsSha256(absl::string_view text);
+
+}  // namespace radiograph
+
+#endif  // RADIOGRAPH_CORE_BASE_DIGEST_H_

@@ -1,0 +1,69 @@
+#include "core/base/file.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+namespace radiograph {
+namespace {
+
+using ::testing::HasSubstr;
+
+class FileTest : public ::testing::Test {
+ protected:
+  TemporaryFolder folder_ = *TemporaryFolder::Make();
+  std::string path_ = folder_.path() + "/file";
+};
+
+TEST_F(FileTest, WrittenDurablyIsReadBack) {
+  ASSERT_TRUE(WriteFileDurably(path_, "one").ok());
+  ASSERT_TRUE(WriteFileDurably(path_, "two").ok());
+  EXPECT_EQ(*ReadFile(path_, 100), "two");
+}
+
+TEST_F(FileTest, MissingFileIsNotFoundAndNamed) {
+  absl::Status status = ReadFile(path_, 100).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(status.message()), HasSubstr(path_));
+}
+
+TEST_F(FileTest, LongerThanTheLimitIsRefused) {
+  ASSERT_TRUE(WriteFile(path_, "12345").ok());
+  EXPECT_EQ(*ReadFile(path_, 5), "12345");
+  EXPECT_EQ(ReadFile(path_, 4).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(FileTest, ReadAtPastTheEndIsDataLoss) {
+  ASSERT_TRUE(WriteFile(path_, "12345").ok());
+  auto fd = OpenFile(path_, O_RDONLY);
+  ASSERT_TRUE(fd.ok());
+  char bytes[3];
+  EXPECT_TRUE(ReadAt(fd->get(), 2, absl::MakeSpan(bytes), path_).ok());
+  EXPECT_EQ(absl::string_view(bytes, 3), "345");
+  EXPECT_EQ(ReadAt(fd->get(), 3, absl::MakeSpan(bytes), path_).code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(FileTest, FullDiskIsResourceExhausted) {
+  EXPECT_EQ(WriteFile("/dev/full", "x").code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST_F(FileTest, MapsFilesAlsoEmptyOnes) {
+  ASSERT_TRUE(WriteFile(path_, "bytes").ok());
+  EXPECT_EQ(MappedFile::Open(path_)->bytes(), "bytes");
+  ASSERT_TRUE(WriteFile(path_, "").ok());
+  EXPECT_EQ(MappedFile::Open(path_)->bytes(), "");
+}
+
+TEST_F(FileTest, TemporaryFolderGoesWithItsContents) {
+  std::string path;
+  {
+    TemporaryFolder inner = *TemporaryFolder::Make(folder_.path());
+    path = inner.path();
+    ASSERT_TRUE(WriteFile(path + "/x", "x").ok());
+  }
+  EXPECT_NE(access(path.c_str(), F_OK), 0);
+}
+
+}  // namespace
+}  // namespace radiograph

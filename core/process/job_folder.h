@@ -1,0 +1,46 @@
+// The folder in which a compute process finds a job and leaves its result.
+//   job.json        the request (JobRequest)
+//   blobs/<sha256>  the inputs' bytes: hard links or copies, read-only
+//   out/            result.json, arrays.safetensors, figures/, run.json after success
+#ifndef RADIOGRAPH_CORE_PROCESS_JOB_FOLDER_H_
+#define RADIOGRAPH_CORE_PROCESS_JOB_FOLDER_H_
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/catalog/cache_key.h"
+#include "core/catalog/params.h"
+
+namespace radiograph {
+
+// One artifact given to an input. Everything that compute knows of it.
+struct JobInput {
+  std::string kind;                          // "MODEL", "DATASET", "RESULT"
+  std::string digest;                        // InputDigest
+  std::vector<NamedBlob> files;              // relative name -> blob
+  Architecture architecture;                 // of a MODEL
+  std::map<std::string, std::string> roles;  // of a DATASET
+};
+
+struct JobRequest {
+  std::string analysis;
+  int64_t version = 1;
+  ParamValues params;  // normalised, all of them
+  int64_t seed = 0;
+  std::map<std::string, std::vector<JobInput>> inputs;
+
+  std::string ToJsonText() const;
+  static absl::StatusOr<JobRequest> Parse(absl::string_view text);
+};
+
+// Makes `folder` with job.json, blobs/ and out/. `blob_paths` maps SHA-256 to a local file, which is hard-linked,
+// or copied when it lies on another file system.
+absl::Status MakeJobFolder(const std::string& folder, const JobRequest& request,
+                           const std::map<std::string, std::string>& blob_paths);
+
+}  // namespace radiograph
+
+#endif  // RADIOGRAPH_CORE_PROCESS_JOB_FOLDER_H_

@@ -1,0 +1,71 @@
+// The header of a safetensors file, validated. Format: 8 bytes little-endian header length, a JSON
+// object {name: {dtype, shape, data_offsets: [begin, end]}}, then the data.
+// Source: the safetensors format description (huggingface/safetensors, README).
+//
+// A header that breaks a rule below is INVALID_ARGUMENT naming the rule and the value:
+// file >= 8 bytes; header length <= kHeaderBytesMax and inside the file; a UTF-8 JSON object without
+// duplicate keys; `__metadata__` maps strings to strings; known dtypes only; rank <= kRankMax;
+// <= kTensorsMax tensors; names of <= kNameBytesMax bytes without control characters; offsets that
+// run from 0 to the end of the file without hole or overlap; product(shape) * size, computed with
+// overflow checks before any zero dimension is looked at, equal to end - begin.
+#ifndef RADIOGRAPH_CORE_SAFETENSORS_HEADER_H_
+#define RADIOGRAPH_CORE_SAFETENSORS_HEADER_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace radiograph::safetensors {
+
+inline constexpr int64_t kHeaderBytesMax = 16 << 20;
+inline constexpr int64_t kTensorsMax = 200'000;
+inline constexpr int64_t kRankMax = 8;
+inline constexpr int64_t kNameBytesMax = 1024;
+// Tensors that start at a multiple of this in the file are used where they are mapped.
+inline constexpr int64_t kAlignment = 64;
+
+enum class DType { kF64, kF32, kF16, kBF16, kI64, kI32, kI16, kI8, kU8, kBool };
+
+// "F64", "F32", ... as in the file.
+absl::string_view DTypeName(DType dtype);
+// INVALID_ARGUMENT naming the dtype and those that are read.
+absl::StatusOr<DType> ParseDType(absl::string_view name);
+int64_t DTypeBytes(DType dtype);
+
+struct TensorInfo {
+  std::string name;
+  DType dtype;
+  std::vector<int64_t> shape;
+  int64_t begin = 0;  // bytes from the start of the data
+  int64_t end = 0;
+
+  int64_t bytes() const { return end - begin; }
+  int64_t elements() const { return bytes() / DTypeBytes(dtype); }
+};
+
+// "[2, 3]"
+std::string ShapeText(const std::vector<int64_t>& shape);
+
+struct Header {
+  std::vector<TensorInfo> tensors;              // by name, ascending bytes
+  std::map<std::string, std::string> metadata;  // `__metadata__`
+  int64_t data_begin = 0;                       // offset of the data in the file
+
+  // Null when there is none of that name.
+  const TensorInfo* Find(absl::string_view name) const;
+};
+
+// `json` is the header's text, `data_bytes` what follows it in the file.
+absl::StatusOr<Header> ParseHeader(absl::string_view json, int64_t data_bytes);
+
+// Reads and validates by pread, never by mapping: safe on a file that another process truncates.
+// `label` names the file in messages.
+absl::StatusOr<Header> ReadHeader(int fd, absl::string_view label);
+
+}  // namespace radiograph::safetensors
+
+#endif  // RADIOGRAPH_CORE_SAFETENSORS_HEADER_H_

@@ -14,17 +14,13 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "core/artifact/names.h"
 #include "core/catalog/headers.h"
 #include "core/catalog/spec.h"
 #include "core/results/result.h"
 #include "core/safetensors/file.h"
 
 namespace radiograph {
-
-// Text that came with an artifact (names.json): for figures and reports, never computed with.
-struct Names {
-  std::vector<std::string> classes, tokens, rows;
-};
 
 // One artifact given to an input, its tensors mapped.
 struct Artifact {

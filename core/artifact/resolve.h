@@ -1,0 +1,47 @@
+// What a set of uploaded files is: checked, understood and digested. The server calls it on
+// Artifacts.Create, the command line for `run --local`: both get the same digests, so the same
+// results.
+#ifndef RADIOGRAPH_CORE_ARTIFACT_RESOLVE_H_
+#define RADIOGRAPH_CORE_ARTIFACT_RESOLVE_H_
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "core/base/file.h"
+#include "core/catalog/headers.h"
+#include "core/catalog/spec.h"
+
+namespace radiograph {
+
+inline constexpr int64_t kArtifactFilesMax = 1024;
+inline constexpr int64_t kConfigBytesMax = 1 << 20;
+inline constexpr int64_t kIndexBytesMax = 64 << 20;
+
+struct SourceFile {
+  std::string name;    // relative: "model.safetensors", never used as a path
+  std::string sha256;  // of its bytes
+  std::function<absl::StatusOr<UniqueFd>()> open;
+};
+
+struct ResolvedArtifact {
+  ArtifactHeader header;
+  std::string digest;  // InputDigest
+};
+
+// MODEL: one or more *.safetensors, optional config.json, model.safetensors.index.json and
+// names.json. DATASET: one or more *.safetensors, optional names.json. RESULT: files of a bundle,
+// only digested. INVALID_ARGUMENT naming file and rule: a header that breaks a rule of
+// safetensors/header.h, another file name, a name twice, a tensor in two files, an index that
+// doesn't match the shards, a role whose tensor is missing (nearest names offered). Files are read
+// by pread, never mapped.
+absl::StatusOr<ResolvedArtifact> ResolveArtifact(ArtifactKind kind,
+                                                 absl::Span<const SourceFile> files,
+                                                 const std::map<std::string, std::string>& roles);
+
+}  // namespace radiograph
+
+#endif  // RADIOGRAPH_CORE_ARTIFACT_RESOLVE_H_

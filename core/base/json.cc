@@ -7,6 +7,7 @@
 #include <set>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/base/status_macros.h"
@@ -36,15 +37,15 @@ class StrictSax : public nlohmann::detail::json_sax_dom_parser<Json> {
   }
   bool key(std::string& name) {
     if (!keys_.back().insert(name).second) {
-      error_ = absl::StrCat("the key ", JsonString(name), " appears twice in one object");
+      error_ = absl::StrCat("the key ", JsonExcerpt(name), " appears twice in one object");
       return false;
     }
     return Base::key(name);
   }
   bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& e) {
-    std::string reason = e.what();  // "[json.exception...] parse error at ...: reason"
-    error_ = absl::StrCat("not JSON at byte ", position, ": ",
-                          reason.substr(std::min(reason.size(), reason.find("] ") + 2)));
+    absl::string_view reason = e.what();  // "[json.exception...] parse error at ...: reason"
+    reason.remove_prefix(std::min(reason.size(), reason.find("] ") + 2));
+    error_ = absl::StrCat("not JSON at byte ", position, ": ", absl::CHexEscape(reason.substr(0, 200)));
     return false;
   }
   const std::string& error() const { return error_; }
@@ -161,6 +162,10 @@ absl::StatusOr<Json> ParseJson(absl::string_view text, JsonLimits limits) {
     return absl::InvalidArgumentError(
         absl::StrCat("JSON of ", text.size(), " bytes; at most ", limits.bytes_max, " are read"));
   }
+  // The library takes a NUL for the end of the text.
+  if (size_t position = text.find('\0'); position != absl::string_view::npos) {
+    return absl::InvalidArgumentError(absl::StrCat("not JSON at byte ", position, ": NUL"));
+  }
   Json root;
   StrictSax sax(root, limits.depth_max);
   if (!Json::sax_parse(text.begin(), text.end(), &sax)) {
@@ -216,6 +221,13 @@ std::string JsonString(absl::string_view text) {
     }
   }
   return out + "\"";
+}
+
+std::string JsonExcerpt(absl::string_view text, size_t bytes_max) {
+  if (text.size() <= bytes_max) return JsonString(text);
+  size_t end = bytes_max;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // whole characters
+  return JsonString(absl::StrCat(text.substr(0, end), "..."));
 }
 
 bool IsUtf8(absl::string_view text) {

@@ -34,6 +34,8 @@ absl::StatusOr<std::string> CanonicalJson(const Json& value);
 std::string JsonNumber(double value);
 // A quoted, escaped string; `text` is UTF-8.
 std::string JsonString(absl::string_view text);
+// A quoted beginning of `text` (UTF-8) for messages: foreign text must not fill a message.
+std::string JsonExcerpt(absl::string_view text, size_t bytes_max = 80);
 bool IsUtf8(absl::string_view text);
 
 }  // namespace radiograph

@@ -49,6 +49,18 @@ TEST(CanonicalJson, RefusesWhatJsonCannotHold) {
   EXPECT_FALSE(CanonicalJson(Json("\xff")).ok());
 }
 
+TEST(ParseJson, RefusesNulAndWhatFollows) {
+  auto value = ParseJson(absl::string_view("{}\0{}", 5));
+  EXPECT_EQ(value.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(value.status().message()), HasSubstr("byte 2: NUL"));
+}
+
+TEST(JsonExcerpt, CutsBetweenCharacters) {
+  EXPECT_EQ(JsonExcerpt("abc", 3), "\"abc\"");
+  EXPECT_EQ(JsonExcerpt("abcd", 3), "\"abc...\"");
+  EXPECT_EQ(JsonExcerpt("ab€", 4), "\"ab...\"");
+}
+
 TEST(ParseJson, RefusesLooseText) {
   struct Case {
     const char* text;

@@ -40,9 +40,9 @@ struct TensorSpec {
   std::vector<int64_t> shape;
 };
 
-// Writes tensors one after the other, each at a multiple of kAlignment where the format allows it (it
-// allows no holes: the header is padded with spaces, and tensors are ordered by falling dtype size,
-// then name, as the format's own writer does). The same specs and bytes give the same file.
+// Writes tensors one after the other, each at a multiple of kAlignment where the format allows it
+// (it allows no holes: the header is padded with spaces, and tensors are ordered by falling dtype
+// size, then name, as the format's own writer does). The same specs and bytes give the same file.
 class Writer {
  public:
   static absl::StatusOr<Writer> Create(const std::string& path, std::vector<TensorSpec> specs,

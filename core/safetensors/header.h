@@ -3,8 +3,9 @@
 // Source: the safetensors format description (huggingface/safetensors, README).
 //
 // A header that breaks a rule below is INVALID_ARGUMENT naming the rule and the value:
-// file >= 8 bytes; header length <= kHeaderBytesMax and inside the file; a UTF-8 JSON object without
-// duplicate keys; `__metadata__` maps strings to strings; known dtypes only; rank <= kRankMax;
+// file >= 8 bytes; header length <= kHeaderBytesMax and inside the file; a UTF-8 JSON object
+// without duplicate keys; `__metadata__` maps strings to strings; known dtypes only; rank <=
+// kRankMax;
 // <= kTensorsMax tensors; names of <= kNameBytesMax bytes without control characters; offsets that
 // run from 0 to the end of the file without hole or overlap; product(shape) * size, computed with
 // overflow checks before any zero dimension is looked at, equal to end - begin.
@@ -46,6 +47,10 @@ struct TensorInfo {
   int64_t bytes() const { return end - begin; }
   int64_t elements() const { return bytes() / DTypeBytes(dtype); }
 };
+
+// product(shape) * size of the dtype; INVALID_ARGUMENT when it overflows, even beside a zero
+// dimension.
+absl::StatusOr<int64_t> TensorBytes(DType dtype, const std::vector<int64_t>& shape);
 
 // "[2, 3]"
 std::string ShapeText(const std::vector<int64_t>& shape);

@@ -1,5 +1,5 @@
-// What a set of tensors is: its family, its configuration, and which tensor plays which role. The server
-// alone decides this, from names and shapes, when a MODEL is created; no client says so.
+// What a set of tensors is: its family, its configuration, and which tensor plays which role. The
+// server alone decides this, from names and shapes, when a MODEL is created; no client says so.
 #ifndef RADIOGRAPH_CORE_ARCHITECTURE_ARCHITECTURE_H_
 #define RADIOGRAPH_CORE_ARCHITECTURE_ARCHITECTURE_H_
 
@@ -21,7 +21,8 @@ namespace radiograph {
 //   "unknown"   none of the tables fits; analyses may still accept explicit `tensors`
 struct Architecture {
   std::string family = "unknown";
-  std::map<std::string, int64_t> config;  // n_layers, d_model, d_hidden, d_input, d_output: where known
+  std::map<std::string, int64_t>
+      config;  // n_layers, d_model, d_hidden, d_input, d_output: where known
   // An activation that config.json declares in the MLP ("silu", ...); empty when none is declared.
   std::string activation;
 

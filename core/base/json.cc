@@ -188,7 +188,8 @@ std::string JsonNumber(double value) {
   auto [end, error] = std::to_chars(buffer, buffer + sizeof(buffer), std::abs(value), std::chars_format::scientific);
   absl::string_view text(buffer, end - buffer);  // d[.ddd]e[+-]dd
   size_t e = text.find('e');
-  int exponent = std::atoi(std::string(text.substr(e + 1)).c_str());
+  int exponent = 0;
+  std::from_chars(buffer + e + (text[e + 1] == '+' ? 2 : 1), end, exponent);
   std::string digits(1, text[0]);
   if (e > 1) absl::StrAppend(&digits, text.substr(2, e - 2));
   int count = static_cast<int>(digits.size());

@@ -1,10 +1,11 @@
-// Drives one radiograph-compute process: start, jobs one after the other, cancel, kill. The protocol is one
-// JSON object a line, on the child's descriptors 3 (to the child) and 4 (from it):
+// Drives one radiograph-compute process: start, jobs one after the other, cancel, kill. The
+// protocol is one JSON object a line, on the child's descriptors 3 (to the child) and 4 (from it):
 //   to:    {"run": "<job folder>"}   {"cancel": true}
 //   from:  {"ready": <Engine>, "analyses": [["bilinear.spectrum", 1], ...]}
 //          {"started": true}
 //          {"progress": {"fraction": 0.5, "phase": "eigh", "message": "..."}}
-//          {"done": {"code": 0, "message": "", "payload": ..., "seconds": 1.5, "peak_host_bytes": ..., ...}}
+//          {"done": {"code": 0, "message": "", "payload": ..., "seconds": 1.5, "peak_host_bytes":
+//          ..., ...}}
 #ifndef RADIOGRAPH_CORE_PROCESS_COMPUTE_PROCESS_H_
 #define RADIOGRAPH_CORE_PROCESS_COMPUTE_PROCESS_H_
 
@@ -23,11 +24,11 @@
 namespace radiograph {
 
 struct ComputeOptions {
-  std::string binary;                               // path of radiograph-compute
-  std::string device = "cpu";                       // "cpu" or the UUID of a CUDA device
-  int64_t threads = 0;                              // 0: the usable cores
+  std::string binary;          // path of radiograph-compute
+  std::string device = "cpu";  // "cpu" or the UUID of a CUDA device
+  int64_t threads = 0;         // 0: the usable cores
   absl::Duration start_timeout = absl::Seconds(60);
-  absl::Duration cancel_grace = absl::Seconds(2);   // from cancel to kill
+  absl::Duration cancel_grace = absl::Seconds(2);  // from cancel to kill
 };
 
 struct Progress {
@@ -54,7 +55,8 @@ struct RunOutcome {
 // Used from one thread at a time. Destruction kills the child and waits for it.
 class ComputeProcess {
  public:
-  // Returns when the child has said "ready". UNAVAILABLE with the stderr tail when it died or was silent.
+  // Returns when the child has said "ready". UNAVAILABLE with the stderr tail when it died or was
+  // silent.
   static absl::StatusOr<std::unique_ptr<ComputeProcess>> Start(const ComputeOptions& options);
   virtual ~ComputeProcess() = default;
 
@@ -65,14 +67,16 @@ class ComputeProcess {
   // False once the child has died or was killed: start another.
   virtual bool alive() const = 0;
 
-  // Runs the job in `folder` to its end. `on_progress` is called on this thread. After a stop request the child
-  // gets cancel_grace to end by itself, then it is killed. `on_started` once the child has begun.
+  // Runs the job in `folder` to its end. `on_progress` is called on this thread. After a stop
+  // request the child gets cancel_grace to end by itself, then it is killed. `on_started` once the
+  // child has begun.
   virtual RunOutcome Run(const std::string& folder, absl::FunctionRef<void()> on_started,
                          absl::FunctionRef<void(const Progress&)> on_progress,
                          std::stop_token stop) = 0;
 };
 
-// Where the programs of one build find each other: beside this executable. NOT_FOUND naming the path.
+// Where the programs of one build find each other: beside this executable. NOT_FOUND naming the
+// path.
 absl::StatusOr<std::string> SiblingProgram(absl::string_view name);
 
 }  // namespace radiograph

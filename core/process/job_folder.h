@@ -36,8 +36,8 @@ struct JobRequest {
   static absl::StatusOr<JobRequest> Parse(absl::string_view text);
 };
 
-// Makes `folder` with job.json, blobs/ and out/. `blob_paths` maps SHA-256 to a local file, which is hard-linked,
-// or copied when it lies on another file system.
+// Makes `folder` with job.json, blobs/ and out/. `blob_paths` maps SHA-256 to a local file, which
+// is hard-linked, or copied when it lies on another file system.
 absl::Status MakeJobFolder(const std::string& folder, const JobRequest& request,
                            const std::map<std::string, std::string>& blob_paths);
 

@@ -1,0 +1,128 @@
+#include "core/process/frames.h"
+
+#include <unistd.h>
+
+#include "absl/strings/cord.h"
+#include "core/base/file.h"
+#include "tests/support/status_matchers.h"
+
+namespace radiograph {
+namespace {
+
+using ::radiograph::testing::StatusIs;
+using ::testing::HasSubstr;
+
+// What one side writes, without the line end, as the other side reads it.
+template <typename Frame>
+absl::StatusOr<FrameFromCompute> Through(Frame frame) {
+  std::string line = ToLine(FrameFromCompute(std::move(frame)));
+  EXPECT_EQ(line.find('\n'), line.size() - 1);
+  line.pop_back();
+  return ParseFrameFromCompute(line);
+}
+
+TEST(Frames, ReadyCarriesEngineAndAnalyses) {
+  ReadyFrame ready;
+  ready.engine.torch_version = "2.13.0+cpu";
+  ready.engine.threads = 2;
+  ready.analyses = {{"bilinear.spectrum", 1}, {"circles.signals", 3}};
+  ASSERT_OK_AND_ASSIGN(FrameFromCompute got, Through(ready));
+  EXPECT_EQ(std::get<ReadyFrame>(got).engine.torch_version, "2.13.0+cpu");
+  EXPECT_EQ(std::get<ReadyFrame>(got).engine.threads, 2);
+  EXPECT_EQ(std::get<ReadyFrame>(got).analyses, ready.analyses);
+}
+
+TEST(Frames, ProgressKeepsLineEndsInsideItsLine) {
+  ASSERT_OK_AND_ASSIGN(FrameFromCompute got, Through(Progress{0.125, "eigh", "two\nlines"}));
+  EXPECT_EQ(std::get<Progress>(got).fraction, 0.125);
+  EXPECT_EQ(std::get<Progress>(got).phase, "eigh");
+  EXPECT_EQ(std::get<Progress>(got).message, "two\nlines");
+}
+
+TEST(Frames, DoneCarriesStatusWithPayloadOfAnyBytes) {
+  DoneFrame done{absl::InvalidArgumentError("k is 0"), 1.5, 10, 20};
+  done.status.SetPayload("a/b", absl::Cord(absl::string_view("\x00\xff", 2)));
+  ASSERT_OK_AND_ASSIGN(FrameFromCompute got, Through(done));
+  EXPECT_EQ(std::get<DoneFrame>(got).status, done.status);
+  EXPECT_EQ(std::get<DoneFrame>(got).seconds, 1.5);
+  EXPECT_EQ(std::get<DoneFrame>(got).peak_host_bytes, 10);
+  EXPECT_EQ(std::get<DoneFrame>(got).peak_device_bytes, 20);
+}
+
+TEST(Frames, MessageThatIsNotUtf8IsRepaired) {
+  ASSERT_OK_AND_ASSIGN(FrameFromCompute got, Through(DoneFrame{absl::InternalError("a\xff")}));
+  EXPECT_EQ(std::get<DoneFrame>(got).status.message(), "a\xEF\xBF\xBD");
+}
+
+TEST(Frames, HugeMessageStaysBelowTheLineLimit) {
+  DoneFrame done{absl::InternalError(std::string(3 * kLineBytesMax, '\n'))};
+  EXPECT_LT(ToLine(FrameFromCompute(done)).size(), kLineBytesMax);
+}
+
+TEST(Frames, WordsToComputeArrive) {
+  ASSERT_OK_AND_ASSIGN(FrameToCompute run, ParseFrameToCompute(R"({"run": "/tmp/a b"})"));
+  EXPECT_EQ(std::get<RunFrame>(run).folder, "/tmp/a b");
+  ASSERT_OK_AND_ASSIGN(FrameToCompute cancel, ParseFrameToCompute(R"({"cancel": true})"));
+  EXPECT_TRUE(std::holds_alternative<CancelFrame>(cancel));
+}
+
+TEST(Frames, AnythingElseIsRefusedAndShown) {
+  for (const char* line :
+       {"hello", "[]", "{}", R"({"progress": 1})", R"({"done": {"code": "x"}})",
+        R"({"ready": {}, "analyses": 1})", R"({"progress": {"fraction": "0.5"}})"}) {
+    EXPECT_THAT(ParseFrameFromCompute(line),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("no message")))
+        << line;
+  }
+  EXPECT_THAT(ParseFrameToCompute("hello"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("hello")));
+}
+
+class LineReaderTest : public ::testing::Test {
+ protected:
+  void SetUp() override { ASSERT_EQ(pipe(fds_), 0); }
+  void TearDown() override {
+    close(fds_[0]);
+    close(fds_[1]);
+  }
+  void Write(absl::string_view bytes) { ASSERT_OK(WriteAll(fds_[1], bytes, "pipe")); }
+  int fds_[2];
+};
+
+TEST_F(LineReaderTest, PutsTogetherWhatComesInPieces) {
+  LineReader lines(fds_[0], "child");
+  Write("one\ntw");
+  EXPECT_EQ(lines.Next(), std::nullopt);
+  EXPECT_TRUE(lines.Fill().value());
+  EXPECT_EQ(lines.Next(), "one");
+  EXPECT_EQ(lines.Next(), std::nullopt);
+  Write("o\n\n");
+  EXPECT_TRUE(lines.Fill().value());
+  EXPECT_EQ(lines.Next(), "two");
+  EXPECT_EQ(lines.Next(), "");
+  EXPECT_EQ(lines.Next(), std::nullopt);
+}
+
+TEST_F(LineReaderTest, EndIsFalseAndAnUnfinishedLineIsDropped) {
+  LineReader lines(fds_[0], "child");
+  Write("half");
+  close(std::exchange(fds_[1], -1));
+  EXPECT_TRUE(lines.Fill().value());
+  EXPECT_EQ(lines.Next(), std::nullopt);
+  EXPECT_FALSE(lines.Fill().value());
+}
+
+TEST_F(LineReaderTest, LineWithoutEndHitsTheLimit) {
+  LineReader lines(fds_[0], "child");
+  const std::string chunk(4096, 'x');
+  absl::StatusOr<bool> more = true;
+  for (int64_t sent = 0; more.ok() && sent <= kLineBytesMax + 4096; sent += 4096) {
+    Write(chunk);
+    more = lines.Fill();
+    EXPECT_EQ(lines.Next(), std::nullopt);
+  }
+  EXPECT_THAT(more, StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("child sent a line")));
+}
+
+}  // namespace
+}  // namespace radiograph

@@ -1,0 +1,185 @@
+#include "core/process/job_folder.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/digest.h"
+#include "core/base/file.h"
+#include "core/base/json.h"
+#include "core/base/status_macros.h"
+
+namespace radiograph {
+namespace {
+
+// 100,000 inputs with long names fit.
+constexpr int64_t kJobBytesMax = 256 << 20;
+
+Json InputJson(const JobInput& input) {
+  Json files = Json::array();
+  for (const NamedBlob& file : input.files) files.push_back({file.name, file.sha256});
+  return {{"kind", input.kind},
+          {"digest", input.digest},
+          {"files", files},
+          {"architecture", input.architecture.ToJson()},
+          {"roles", input.roles}};
+}
+
+absl::StatusOr<Json> Member(const Json& object, const char* name, Json::value_t type) {
+  auto it = object.is_object() ? object.find(name) : object.end();
+  if (it == object.end() || it->type() != type) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "job.json: \"", name, "\" is missing or not of its type (", Json(type).type_name(), ")"));
+  }
+  return *it;
+}
+
+absl::StatusOr<std::string> Text(const Json& object, const char* name) {
+  ASSIGN_OR_RETURN(Json text, Member(object, name, Json::value_t::string));
+  return text.get<std::string>();
+}
+
+absl::StatusOr<int64_t> Integer(const Json& object, const char* name) {
+  auto it = object.is_object() ? object.find(name) : object.end();
+  if (it == object.end() || !it->is_number_integer()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("job.json: \"", name, "\" is missing or not an integer"));
+  }
+  return it->get<int64_t>();
+}
+
+template <typename Predicate>
+bool All(const Json& array, Predicate predicate) {
+  return std::all_of(array.begin(), array.end(), predicate);
+}
+
+// The value as JSON tells it; NormalizeParams gives it the type that the Spec says.
+absl::StatusOr<ParamValue> ParseParam(const std::string& name, const Json& json) {
+  if (json.is_null()) return ParamValue();
+  if (json.is_boolean()) return ParamValue(json.get<bool>());
+  if (json.is_number_integer()) return ParamValue(json.get<int64_t>());
+  if (json.is_number()) return ParamValue(json.get<double>());
+  if (json.is_string()) return ParamValue(json.get<std::string>());
+  auto is_integer = [](const Json& v) { return v.is_number_integer(); };
+  auto is_number = [](const Json& v) { return v.is_number(); };
+  auto is_string = [](const Json& v) { return v.is_string(); };
+  if (json.is_array()) {
+    if (All(json, is_integer)) return ParamValue(json.get<std::vector<int64_t>>());
+    if (All(json, is_number)) return ParamValue(json.get<std::vector<double>>());
+    if (All(json, is_string)) return ParamValue(json.get<std::vector<std::string>>());
+  } else if (json.is_object() && All(json, is_string)) {
+    return ParamValue(json.get<std::map<std::string, std::string>>());
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("job.json: parameter \"", name, "\" is of no kind that a parameter can have"));
+}
+
+absl::StatusOr<JobInput> ParseInput(const Json& json) {
+  JobInput input;
+  ASSIGN_OR_RETURN(input.kind, Text(json, "kind"));
+  ASSIGN_OR_RETURN(input.digest, Text(json, "digest"));
+  ASSIGN_OR_RETURN(Json files, Member(json, "files", Json::value_t::array));
+  for (const Json& file : files) {
+    if (!file.is_array() || file.size() != 2 || !file[0].is_string() || !file[1].is_string() ||
+        !IsSha256(file[1].get<std::string>())) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("job.json: a file is no pair of name and SHA-256: ", file.dump()));
+    }
+    input.files.push_back({file[0].get<std::string>(), file[1].get<std::string>()});
+  }
+  ASSIGN_OR_RETURN(Json architecture, Member(json, "architecture", Json::value_t::object));
+  ASSIGN_OR_RETURN(input.architecture, Architecture::FromJson(architecture));
+  ASSIGN_OR_RETURN(Json roles, Member(json, "roles", Json::value_t::object));
+  for (const auto& [role, tensor] : roles.items()) {
+    ASSIGN_OR_RETURN(input.roles[role], Text(roles, role.c_str()));
+  }
+  return input;
+}
+
+// A link where that can be, else a copy: other file system, too many links, or a file of someone
+// else (the kernel's protected_hardlinks).
+absl::Status LinkOrCopy(const std::string& from, const std::string& to) {
+  if (linkat(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), AT_SYMLINK_FOLLOW) == 0) {
+    return absl::OkStatus();
+  }
+  if (errno != EXDEV && errno != EPERM && errno != EMLINK && errno != ENOTSUP) {
+    return ErrnoStatus(errno, "can't link", from);
+  }
+  std::error_code error;
+  std::filesystem::copy_file(from, to, error);
+  if (error) return ErrnoStatus(error.value(), "can't copy", from);
+  if (chmod(to.c_str(), 0444) != 0) return ErrnoStatus(errno, "can't protect", to);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::string JobRequest::ToJsonText() const {
+  Json all_inputs = Json::object();
+  for (const auto& [name, list] : inputs) {
+    Json array = Json::array();
+    for (const JobInput& input : list) array.push_back(InputJson(input));
+    all_inputs[name] = std::move(array);
+  }
+  Json json = {{"analysis", analysis},
+               {"version", version},
+               {"params", ToJson(params)},
+               {"seed", seed},
+               {"inputs", std::move(all_inputs)}};
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+absl::StatusOr<JobRequest> JobRequest::Parse(absl::string_view text) {
+  ASSIGN_OR_RETURN(Json json, ParseJson(text, {.bytes_max = kJobBytesMax}));
+  JobRequest request;
+  ASSIGN_OR_RETURN(request.analysis, Text(json, "analysis"));
+  ASSIGN_OR_RETURN(request.version, Integer(json, "version"));
+  ASSIGN_OR_RETURN(request.seed, Integer(json, "seed"));
+  ASSIGN_OR_RETURN(Json params, Member(json, "params", Json::value_t::object));
+  for (const auto& [name, value] : params.items()) {
+    ASSIGN_OR_RETURN(request.params[name], ParseParam(name, value));
+  }
+  ASSIGN_OR_RETURN(Json inputs, Member(json, "inputs", Json::value_t::object));
+  for (const auto& [name, list] : inputs.items()) {
+    std::vector<JobInput>& artifacts = request.inputs[name];
+    if (!list.is_array()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("job.json: input \"", name, "\" is not a list of artifacts"));
+    }
+    for (const Json& artifact : list) {
+      ASSIGN_OR_RETURN(JobInput input, ParseInput(artifact));
+      artifacts.push_back(std::move(input));
+    }
+  }
+  return request;
+}
+
+absl::Status MakeJobFolder(const std::string& folder, const JobRequest& request,
+                           const std::map<std::string, std::string>& blob_paths) {
+  RETURN_IF_ERROR(MakeFolders(folder + "/blobs"));
+  RETURN_IF_ERROR(MakeFolders(folder + "/out"));
+  std::set<std::string> linked;  // one blob may serve several inputs
+  for (const auto& [name, artifacts] : request.inputs) {
+    for (const JobInput& artifact : artifacts) {
+      for (const NamedBlob& file : artifact.files) {
+        if (!linked.insert(file.sha256).second) continue;
+        auto path = blob_paths.find(file.sha256);
+        if (!IsSha256(file.sha256) || path == blob_paths.end()) {
+          return absl::NotFoundError(absl::StrCat("input ", name, ": no file is known for blob ",
+                                                  file.sha256, " (", file.name, ")"));
+        }
+        RETURN_IF_ERROR(LinkOrCopy(path->second, absl::StrCat(folder, "/blobs/", file.sha256)));
+      }
+    }
+  }
+  return WriteFile(folder + "/job.json", request.ToJsonText());
+}
+
+}  // namespace radiograph

@@ -1,0 +1,140 @@
+// Jobs, from request to end: creation, cache, leases, cancel, events. The durable truth is in the
+// JobStore; here are the slots that wait, the leases' ends and those who watch.
+//
+// Threads: Create, Get, List, Cancel, Events wait for the store and are for threads that may block.
+// Synchronize, WhenChanged and WhenEnded never wait: they call `done` exactly once, on the errands'
+// thread, with no lock held. A stop request on their token makes them call it soon.
+#ifndef RADIOGRAPH_SERVER_JOBS_JOBS_H_
+#define RADIOGRAPH_SERVER_JOBS_JOBS_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core/base/clock.h"
+#include "radiograph/v1/jobs.pb.h"
+#include "radiograph/v1/workers.pb.h"
+#include "server/jobs/errands.h"
+#include "server/store/store.h"
+
+namespace radiograph {
+
+class LeaseDesk;
+class Waits;
+
+// What the handler of Jobs.Create worked out of the request.
+struct ResolvedJob {
+  v1::Job job;          // analysis, analysis_version, inputs, params, seed, cache_key
+  std::string request;  // JobRequest::ToJsonText()
+  int64_t planned_memory_bytes = 0;
+  double planned_seconds = 0;
+  std::vector<std::string> notes;
+};
+
+// For metrics: called on any thread, must not block. Durations are by the wall clock.
+struct JobsObserver {
+  std::function<void(const v1::Job&)> created = [](const v1::Job&) {};  // cache hits too
+  // Into a final state. `queued`: from creation to the last lease; `ran`: the last attempt.
+  std::function<void(const v1::Job&, absl::Duration queued, absl::Duration ran)> finished =
+      [](const v1::Job&, absl::Duration, absl::Duration) {};
+  // An attempt ended and the job went back to the queue.
+  std::function<void(const v1::Job&)> requeued = [](const v1::Job&) {};
+};
+
+struct JobsOptions {
+  absl::Duration lease_term = absl::Seconds(30);
+  int64_t queued_jobs_max = 10'000;
+  int64_t slots_max = 1024;
+  absl::Duration progress_interval = absl::Seconds(1);  // between durable progress events of a job
+};
+
+struct JobsSnapshot {
+  std::map<v1::JobState, int64_t> jobs;
+  std::map<v1::SlotState, int64_t> slots;
+  absl::Duration oldest_queued_age;
+};
+
+// Safe for use from many threads.
+class Jobs {
+ public:
+  // Takes up what the store holds: leases of remote slots get a full new term, those of the
+  // server's own agent are void (PREEMPTED, back to the queue). All arguments must outlive it.
+  static absl::StatusOr<std::unique_ptr<Jobs>> Open(JobsOptions options, Store* store,
+                                                    const Clock* clock, Errands* errands,
+                                                    JobsObserver observer);
+  ~Jobs();
+
+  // The answer to an earlier request with the same request_id, if there was one: to be asked before
+  // the request is resolved. ALREADY_EXISTS when that had another body.
+  absl::StatusOr<std::optional<v1::CreateJobResponse>> FindRepeated(
+      const v1::CreateJobRequest& request);
+  // Durable when OK. Answers from the cache as request.cache() says: then the job has SUCCEEDED
+  // already, with the attempt that made the result. RESOURCE_EXHAUSTED at queued_jobs_max. Writes
+  // nothing when request.validate_only(). Repeats are found here too.
+  absl::StatusOr<v1::CreateJobResponse> Create(const v1::CreateJobRequest& request,
+                                               ResolvedJob resolved);
+  // With pending_reason and the latest progress. NOT_FOUND.
+  absl::StatusOr<v1::Job> Get(const std::string& id);
+  absl::StatusOr<v1::ListJobsResponse> List(const v1::ListJobsRequest& request);
+  // A QUEUED job is CANCELLED at once, a RUNNING one when its slot has stopped; an ended one stays
+  // as it is.
+  absl::StatusOr<v1::Job> Cancel(const std::string& id);
+
+  // At most `limit` events after `after_sequence`, and whether there will be no more after these.
+  struct EventPage {
+    std::vector<v1::JobEvent> events;
+    bool ended = false;
+  };
+  absl::StatusOr<EventPage> Events(const std::string& id, int64_t after_sequence, int64_t limit);
+
+  // Why a wait ended. The caller then reads Events or Get.
+  enum class Wake { kChanged, kTimeout, kGivenUp };
+  using WaitDone = std::function<void(absl::StatusOr<Wake>)>;  // NOT_FOUND for an unknown id
+  // Until there is an event after `after_sequence`, or the job has ended.
+  void WhenChanged(const std::string& id, int64_t after_sequence, absl::Duration timeout,
+                   std::stop_token stop, WaitDone done);
+  // Until the job has ended.
+  void WhenEnded(const std::string& id, absl::Duration timeout, std::stop_token stop,
+                 WaitDone done);
+
+  // The long poll of a slot. `embedded`: the call came from this server's own agent. Answers at
+  // once when the desired state differs, else after a third of the lease. A newer call of the same
+  // slot ends an older one with ABORTED. A DONE whose token is not the open lease's changes nothing
+  // and is answered with IDLE, as the repeat of an accepted one is; FAILED_PRECONDITION names
+  // result blobs that are not here.
+  using SynchronizeDone = std::function<void(absl::StatusOr<v1::SynchronizeResponse>)>;
+  void Synchronize(v1::SynchronizeRequest request, bool embedded, std::stop_token stop,
+                   SynchronizeDone done);
+  v1::ListWorkersResponse ListWorkers();
+
+  absl::StatusOr<JobsSnapshot> Snapshot();
+
+  // Gives up all waits and long polls (UNAVAILABLE), now and from now on; leases stand.
+  void Shutdown();
+
+ private:
+  Jobs(JobsOptions options, Store* store, const Clock* clock, Errands* errands,
+       JobsObserver observer);
+  absl::StatusOr<std::optional<v1::Job>> FindCached(const v1::CreateJobRequest& request,
+                                                    const std::string& cache_key);
+  void Fill(v1::Job& job);
+
+  const JobsOptions options_;
+  Store* const store_;
+  const Clock* const clock_;
+  const JobsObserver observer_;
+  std::unique_ptr<Waits> waits_;
+  std::unique_ptr<LeaseDesk> desk_;
+};
+
+}  // namespace radiograph
+
+#endif  // RADIOGRAPH_SERVER_JOBS_JOBS_H_

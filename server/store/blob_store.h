@@ -1,0 +1,135 @@
+// Blobs in a folder: immutable bytes, named by their SHA-256.
+//
+// On its way in a blob is uploads/<sha256>.<upload id>, hashed while it is written. Commit: sync,
+// rename to blobs/ab/<sha256>, sync the folder, then the row, which makes it visible. The row keeps
+// the size and a SHA-256 per 4 MiB, so that ranged reads are verified too. Nothing is collected
+// yet.
+#ifndef RADIOGRAPH_SERVER_STORE_BLOB_STORE_H_
+#define RADIOGRAPH_SERVER_STORE_BLOB_STORE_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "core/base/clock.h"
+#include "radiograph/v1/artifacts.pb.h"
+#include "radiograph/v1/blobs.pb.h"
+#include "server/store/database.h"
+#include "server/store/disk.h"
+
+namespace radiograph {
+
+inline constexpr int64_t kBlobPartBytes = 4 << 20;   // verified as one
+inline constexpr int64_t kBlobPieceBytes = 1 << 20;  // the most a reader is handed at once
+
+class BlobStore;
+struct UploadState;
+
+// The one writer of an upload. Used from one thread at a time; must not outlive its store.
+// Destruction without Commit keeps the bytes, to be resumed.
+class Upload {
+ public:
+  Upload(Upload&&) = default;
+  Upload& operator=(Upload&&) = delete;
+  ~Upload();
+
+  int64_t committed_size() const;
+  // The blob is visible: this upload's Commit has passed, or another's had before.
+  bool complete() const { return complete_; }
+  // Adds bytes. INVALID_ARGUMENT when `offset` isn't committed_size() or the blob would grow beyond
+  // its declared size; RESOURCE_EXHAUSTED when the disk is full (the upload can be resumed).
+  absl::Status Append(int64_t offset, absl::string_view bytes);
+  // Verifies and makes visible; durable when OK. FAILED_PRECONDITION when bytes are missing yet.
+  // INVALID_ARGUMENT when the digest is another: then the bytes are dropped, the upload starts
+  // again at 0.
+  absl::Status Commit();
+
+ private:
+  friend class BlobStore;
+  Upload(BlobStore* store, std::shared_ptr<UploadState> state, int64_t size, bool complete);
+  BlobStore* store_;
+  std::shared_ptr<UploadState> state_;  // null when the blob was there already
+  int64_t size_;
+  bool complete_;
+};
+
+// Safe for use from many threads.
+class BlobStore {
+ public:
+  struct Options {
+    std::string folder;  // the state folder
+    int64_t blob_bytes_max = int64_t{64} << 30;
+    int64_t uploads_max = 1024;  // unfinished ones
+    absl::Duration upload_idle_max = absl::Hours(24);
+  };
+  static absl::StatusOr<std::unique_ptr<BlobStore>> Open(Options options, Database* database,
+                                                         const Clock* clock, Disk* disk);
+
+  // Those of `sha256` that aren't here, in their order. INVALID_ARGUMENT for what is no SHA-256.
+  absl::StatusOr<std::vector<std::string>> FindMissing(absl::Span<const std::string> sha256);
+  // The same for the files of an artifact or result; a file's size must be right too.
+  absl::StatusOr<std::vector<std::string>> FindMissing(
+      const google::protobuf::RepeatedPtrField<v1::ArtifactFile>& files);
+
+  // `upload_id`: 1..64 of [A-Za-z0-9_-]. ABORTED when another writer has this upload;
+  // RESOURCE_EXHAUSTED at uploads_max or when blob.size is above blob_bytes_max. The bytes that are
+  // there are hashed again when this process hasn't seen them.
+  absl::StatusOr<Upload> StartOrResume(const std::string& upload_id, const v1::Blob& blob);
+  // How far an upload is (0 when unknown). What it tells is on the disk: it never decreases, until
+  // the upload is found to have the wrong digest, or is swept.
+  absl::StatusOr<v1::QueryWriteStatusResponse> QueryStatus(const std::string& upload_id,
+                                                           const v1::Blob& blob);
+
+  // Hands the bytes from `offset` on (`limit` 0: to the end) to `sink` in pieces, verified.
+  // NOT_FOUND, OUT_OF_RANGE for an offset beyond the end, DATA_LOSS when the file isn't what it
+  // was, or the sink's error. Needs a buffer of kBlobPartBytes.
+  absl::Status Read(const std::string& sha256, int64_t offset, int64_t limit,
+                    absl::FunctionRef<absl::Status(absl::string_view)> sink);
+  // At most `limit` bytes from `offset` on, verified: for headers and small files.
+  absl::StatusOr<std::string> ReadBytes(const std::string& sha256, int64_t offset, int64_t limit);
+
+  // The read-only file of a blob, to be hard-linked. NOT_FOUND.
+  absl::StatusOr<std::string> Path(const std::string& sha256);
+  // Copies a file's or a string's bytes in.
+  absl::StatusOr<v1::Blob> PutFile(const std::string& path);
+  absl::StatusOr<v1::Blob> PutBytes(absl::string_view bytes);
+
+  // Drops uploads that were idle for upload_idle_max. To be called now and then.
+  absl::Status SweepUploads();
+  // Sum of the blobs' sizes.
+  absl::StatusOr<int64_t> TotalBytes();
+
+ private:
+  friend class Upload;
+  using UploadKey = std::pair<std::string, std::string>;  // sha256, upload id
+  BlobStore(Options options, Database* database, const Clock* clock, Disk* disk);
+
+  std::string BlobPath(absl::string_view sha256) const;
+  std::string UploadPath(const UploadKey& key) const;
+  absl::StatusOr<bool> Holds(Connection& connection, const std::string& sha256, int64_t size);
+  absl::Status Check(const std::string& upload_id, const v1::Blob& blob) const;
+  absl::Status Insert(const v1::Blob& blob, const std::string& parts);
+  absl::Status Commit(UploadState& state);
+  void Release(const UploadKey& key, bool forget);
+
+  const Options options_;
+  Database* const database_;
+  const Clock* const clock_;
+  Disk* const disk_;
+  absl::Mutex mu_;
+  std::map<UploadKey, std::shared_ptr<UploadState>> uploads_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace radiograph
+
+#endif  // RADIOGRAPH_SERVER_STORE_BLOB_STORE_H_

@@ -1,0 +1,50 @@
+// Artifacts: named, versioned, immutable manifests over blobs. Safe for use from many threads.
+#ifndef RADIOGRAPH_SERVER_STORE_CATALOGUE_H_
+#define RADIOGRAPH_SERVER_STORE_CATALOGUE_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "core/base/clock.h"
+#include "radiograph/v1/artifacts.pb.h"
+#include "server/store/database.h"
+
+namespace radiograph {
+
+// NAME or NAME@VERSION; version 0 is the newest.
+struct ArtifactRef {
+  std::string name;  // 1..128 of [A-Za-z0-9._/-]
+  int64_t version = 0;
+};
+// INVALID_ARGUMENT that says what is wrong with the text.
+absl::StatusOr<ArtifactRef> ParseArtifactRef(absl::string_view text);
+
+class Catalogue {
+ public:
+  Catalogue(Database* database, const Clock* clock) : database_(database), clock_(clock) {}
+
+  // Stores `artifact` as the next version of its name; durable when OK. The caller fills name,
+  // kind, files, labels, roles, architecture and digest, and has checked the files' contents;
+  // version, create_time, etag and size are made here. A version of that name with the same content
+  // (kind, files, labels, roles) is returned instead. FAILED_PRECONDITION naming the blobs that
+  // aren't here; INVALID_ARGUMENT for the name.
+  absl::StatusOr<v1::Artifact> Create(v1::Artifact artifact);
+  // NOT_FOUND names the ref.
+  absl::StatusOr<v1::Artifact> Get(absl::string_view ref);
+  // Newest first; all versions of a name, or the newest version of every name.
+  absl::StatusOr<v1::ListArtifactsResponse> List(const v1::ListArtifactsRequest& request);
+  // `ref` is NAME@VERSION. ABORTED when `etag` is given and another. A version number is never used
+  // again.
+  absl::Status Delete(absl::string_view ref, absl::string_view etag);
+
+ private:
+  Database* const database_;
+  const Clock* const clock_;
+};
+
+}  // namespace radiograph
+
+#endif  // RADIOGRAPH_SERVER_STORE_CATALOGUE_H_

@@ -1,0 +1,25 @@
+// The steps by which blobs reach the disk, so that a test can let the N-th one fail.
+#ifndef RADIOGRAPH_SERVER_STORE_DISK_H_
+#define RADIOGRAPH_SERVER_STORE_DISK_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+namespace radiograph {
+
+// The real one. Safe for use from many threads; `path` is for messages where there is a descriptor.
+class Disk {
+ public:
+  virtual ~Disk() = default;
+  virtual absl::Status Write(int fd, absl::string_view bytes, const std::string& path);
+  virtual absl::Status Sync(int fd, const std::string& path);
+  virtual absl::Status Rename(const std::string& from, const std::string& to);
+  virtual absl::Status SyncFolder(const std::string& folder);
+  virtual absl::Status Remove(const std::string& path);
+};
+
+}  // namespace radiograph
+
+#endif  // RADIOGRAPH_SERVER_STORE_DISK_H_

@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "core/base/json.h"
+#include "core/base/nearest_names.h"
 #include "core/safetensors/header.h"
 
 namespace radiograph {
@@ -34,10 +35,6 @@ struct Architecture {
 // `config_json` is the text of config.json, or empty. INVALID_ARGUMENT when it isn't a JSON object.
 absl::StatusOr<Architecture> ResolveArchitecture(absl::Span<const safetensors::TensorInfo> tensors,
                                                  absl::string_view config_json);
-
-// The names nearest to `name` by edit distance, best first, at most `count`.
-std::vector<std::string> NearestNames(absl::string_view name, absl::Span<const std::string> names,
-                                      int count = 5);
 
 }  // namespace radiograph
 

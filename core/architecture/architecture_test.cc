@@ -64,12 +64,6 @@ TEST(ResolveArchitecture, RefusesAConfigThatIsNoObject) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("config.json")));
 }
 
-TEST(NearestNames, BestFirst) {
-  EXPECT_THAT(NearestNames("head", {"zzzzzzzzzz", "heads", "head", "haed"}, 3),
-              ElementsAre("head", "heads", "haed"));
-  EXPECT_THAT(NearestNames("a", {}, 3), ElementsAre());
-}
-
 TEST(Architecture, SurvivesJson) {
   const Architecture before = {
       .family = "bilinear", .config = {{"n_layers", 2}}, .activation = "silu"};

@@ -1,10 +1,10 @@
+#include "core/base/nearest_names.h"
+
 #include <algorithm>
 #include <cstdlib>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include "core/architecture/architecture.h"
 
 namespace radiograph {
 namespace {

@@ -16,14 +16,16 @@
 
 namespace radiograph {
 
-// A number, or one number for each class, layer, ... Undefined is null with a reason, never NaN and never
-// missing. Unit, direction, exactness and description come from the Spec's metric of that name.
+// A number, or one number for each class, layer, ... Undefined is null with a reason, never NaN and
+// never missing. Unit, direction, exactness and description come from the Spec's metric of that
+// name.
 struct Metric {
   std::string name;
   std::optional<double> value;
-  std::vector<std::optional<double>> values;  // of a metric with a natural index; then `value` is unused
-  std::string reason;                         // code, when a value is null: "NO_DRAWS"
-  std::optional<double> low, high, level;     // an interval and its level
+  std::vector<std::optional<double>>
+      values;          // of a metric with a natural index; then `value` is unused
+  std::string reason;  // code, when a value is null: "NO_DRAWS"
+  std::optional<double> low, high, level;  // an interval and its level
   std::optional<int64_t> n;
 };
 
@@ -51,7 +53,8 @@ struct Finding {
   std::string caveat;
 };
 
-// A Plotly figure: {"data": [...], "layout": {...}}; finite numbers only. See figures.h for builders.
+// A Plotly figure: {"data": [...], "layout": {...}}; finite numbers only. See figures.h for
+// builders.
 struct Figure {
   std::string name;  // file name without .json
   std::string title;
@@ -75,12 +78,13 @@ struct Result {
   std::vector<Finding> findings;
   std::vector<Figure> figures;
   std::vector<Array> arrays;
-  // What was measured of the run itself (dtype used, draws used, seconds of phases): stands in run.json,
-  // outside the result digest.
+  // What was measured of the run itself (dtype used, draws used, seconds of phases): stands in
+  // run.json, outside the result digest.
   std::map<std::string, std::string> run_notes;
 };
 
-// What a result is of. Inputs are digests by input name: the same work gives the same bytes under any name.
+// What a result is of. Inputs are digests by input name: the same work gives the same bytes under
+// any name.
 struct ResultIdentity {
   std::string analysis;
   int64_t version = 1;
@@ -91,9 +95,9 @@ struct ResultIdentity {
 
 // Which code and machine made it.
 struct Engine {
-  std::string build;           // digest of the radiograph-compute binary
-  std::string torch_version;   // "2.13.0+cpu"
-  std::string device_kind;     // "cpu" or "cuda"
+  std::string build;          // digest of the radiograph-compute binary
+  std::string torch_version;  // "2.13.0+cpu"
+  std::string device_kind;    // "cpu" or "cuda"
   std::string device_model;
   std::string cpu_capability;  // "AVX2"
   int64_t threads = 0;

@@ -1,4 +1,5 @@
-// All analyses that this build knows, by name. Without LibTorch: the server and the clients link it.
+// All analyses that this build knows, by name. Without LibTorch: the server and the clients link
+// it.
 #ifndef RADIOGRAPH_CORE_ANALYSES_CATALOG_H_
 #define RADIOGRAPH_CORE_ANALYSES_CATALOG_H_
 

@@ -7,11 +7,31 @@ namespace radiograph {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
-TEST(NearestNames, BestFirst) {
-  EXPECT_THAT(NearestNames("head", {"zzzzzzzzzz", "heads", "head", "haed"}, 3),
-              ElementsAre("head", "heads", "haed"));
-  EXPECT_THAT(NearestNames("a", {}, 3), ElementsAre());
+TEST(NearestNames, BestFirstThenAlphabetical) {
+  std::vector<std::string> names = {"rows", "k", "centre", "layer", "layers", "space"};
+  EXPECT_THAT(NearestNames("layer", names, 2), ElementsAre("layer", "layers"));
+  EXPECT_THAT(NearestNames("center", names, 1), ElementsAre("centre"));
+  EXPECT_THAT(NearestNames("rws", names, 2), ElementsAre("rows", "k"));
+}
+
+// "kitten" to "sitting" is 3 (two replaced, one added), to "kin" 3 (three removed), to "mitten" 1.
+TEST(NearestNames, CountsReplacedAddedAndRemoved) {
+  std::vector<std::string> names = {"sitting", "kin", "mitten", "kitchen"};
+  EXPECT_THAT(NearestNames("kitten", names), ElementsAre("mitten", "kitchen", "kin", "sitting"));
+}
+
+TEST(NearestNames, NothingToOffer) {
+  EXPECT_THAT(NearestNames("k", {}), IsEmpty());
+  EXPECT_THAT(NearestNames("k", std::vector<std::string>{"k"}, 0), IsEmpty());
+}
+
+TEST(NearestNames, LongNamesThatDifferInTheMiddle) {
+  std::string prefix(1000, 'p'), suffix(20, 's');
+  std::vector<std::string> names = {prefix + "12" + suffix, prefix + "2" + suffix,
+                                    prefix + "333" + suffix};
+  EXPECT_THAT(NearestNames(prefix + "1" + suffix, names, 2), ElementsAre(names[0], names[1]));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// The two digests that decide whether work is identical. The algorithm is public: test vectors stand in
-// tests/data/cache_key_vectors.json, for other languages to read.
+// The two digests that decide whether work is identical. The algorithm is public: test vectors
+// stand in tests/data/cache_key_vectors.json, for other languages to read.
 #ifndef RADIOGRAPH_CORE_CATALOG_CACHE_KEY_H_
 #define RADIOGRAPH_CORE_CATALOG_CACHE_KEY_H_
 
@@ -19,10 +19,11 @@ struct NamedBlob {
   std::string sha256;  // of its bytes
 };
 
-// SHA-256 of the canonical JSON of {"architecture": ..., "files": [[name, sha256], ...] sorted by name}.
-// `roles` of a DATASET stand beside them as "roles" when there are any. Names, times, labels and aliases of
-// artifacts are not in it.
-absl::StatusOr<std::string> InputDigest(std::vector<NamedBlob> files, const Architecture& architecture,
+// SHA-256 of the canonical JSON of {"architecture": ..., "files": [[name, sha256], ...] sorted by
+// name}. `roles` of a DATASET stand beside them as "roles" when there are any. Names, times, labels
+// and aliases of artifacts are not in it.
+absl::StatusOr<std::string> InputDigest(std::vector<NamedBlob> files,
+                                        const Architecture& architecture,
                                         const std::map<std::string, std::string>& roles);
 
 // SHA-256 of the canonical JSON of {"analysis", "inputs": {name: [digest, ...]}, "params", "seed",

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "core/base/json.h"
 
@@ -28,14 +29,21 @@ struct Violation {
   std::string description;  // "is 0; 1..4096 is allowed"
 };
 inline constexpr int kViolationsMax = 16;
+// The key of the payload of a status: a JSON list of {"description", "field"}.
+inline constexpr absl::string_view kViolationsUrl = "radiograph.dev/violations";
+// Bytes of a string in a list or map, whatever the range says.
+inline constexpr int64_t kElementBytesMax = 4096;
 
-// INVALID_ARGUMENT whose message lists the violations (at most kViolationsMax) and which carries them as
-// a payload; ViolationsOf reads them back (empty for any other status).
+// INVALID_ARGUMENT that carries the violations (at most kViolationsMax) as a payload and whose
+// message lists as many as fit in 1 KiB; ViolationsOf reads them back (empty for any other status).
 absl::Status ViolationsStatus(const std::vector<Violation>& violations);
 std::vector<Violation> ViolationsOf(const absl::Status& status);
 
-// Every parameter of the spec, defaults filled in. Null and absent mean the default. On unknown names
-// (nearest names offered), wrong types and values out of range: ViolationsStatus, all of them at once.
+// Every parameter of the spec, defaults filled in. Null and absent mean the default. On unknown
+// names (nearest names offered), wrong types and values out of range: ViolationsStatus, all of them
+// at once. Numbers with an integral value pass for integers (a protobuf Struct holds doubles only)
+// and the reverse. NormalizeParams(spec, ToJson(values)) restores the types of values that were
+// stored as JSON.
 absl::StatusOr<ParamValues> NormalizeParams(const Spec& spec, const Json& given);
 
 Json ToJson(const ParamValue& value);

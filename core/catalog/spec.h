@@ -1,9 +1,11 @@
-// What an analysis is called, takes and leaves. A Spec is the only place where names, types, defaults,
-// ranges and help are written: validation, JSON Schema, client help and documents all read it.
+// What an analysis is called, takes and leaves. A Spec is the only place where names, types,
+// defaults, ranges and help are written: validation, JSON Schema, client help and documents all
+// read it.
 //
 //   struct SpectrumParams { Space space = Space::kInput; int64_t k = 20; ... };
 //   SpecOf<SpectrumParams> SpectrumSpec() {
-//     return SpecOf<SpectrumParams>("bilinear.spectrum", 1, "What a bilinear layer's weights look for.")
+//     return SpecOf<SpectrumParams>("bilinear.spectrum", 1, "What a bilinear layer's weights look
+//     for.")
 //         .Param("k", &SpectrumParams::k, {.min = 1, .max = 4096}, "eigenvectors kept per output")
 //         .EnumParam("space", &SpectrumParams::space, {{"input", Space::kInput}, ...}, "...")
 //         .Input("model", ArtifactKind::kModel)
@@ -18,6 +20,7 @@
 #include <any>
 #include <functional>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -42,25 +45,25 @@ struct ParamRange {
 };
 
 struct ParamSpec {
-  std::string name;
+  std::string name = {};
   ParamKind kind;
   bool optional = false;  // null is a value of its own, and the default
-  ParamRange range;
-  std::vector<std::string> values;  // of an enum
-  ParamValue default_value;
-  std::string help;
+  ParamRange range = {};
+  std::vector<std::string> values = {};  // of an enum
+  ParamValue default_value = {};
+  std::string help = {};
 };
 
 struct InputOptions {
   bool optional = false;
-  bool list = false;               // an ordered list of artifacts
-  std::vector<std::string> roles;  // of a DATASET
+  bool list = false;                    // an ordered list of artifacts
+  std::vector<std::string> roles = {};  // of a DATASET
 };
 struct InputSpec {
   std::string name;
   ArtifactKind kind;
   InputOptions options;
-  std::string help;
+  std::string help = {};
 };
 
 struct OutputSpec {
@@ -70,19 +73,19 @@ struct OutputSpec {
 struct MetricOptions {
   Better better = Better::kNone;
   Exactness exactness = Exactness::kExact;
-  std::string unit;
+  std::string unit = {};
 };
 struct MetricSpec {
   std::string name;
   MetricOptions options;
-  std::string help;
+  std::string help = {};
 };
 
 // What a run will need, known from parameters and headers alone.
 struct Plan {
   int64_t memory_bytes = 0;  // peak of the compute process beyond its idle size, host or device
   double seconds = 0;        // order of magnitude, on two cores
-  std::vector<std::string> notes;
+  std::vector<std::string> notes = {};
 };
 
 class Spec {
@@ -97,8 +100,9 @@ class Spec {
   const ParamSpec* FindParam(absl::string_view name) const;
   const InputSpec* FindInput(absl::string_view name) const;
 
-  // Whether these parameters suit these inputs. Violations, missing tensors (NOT_FOUND with the nearest
-  // names) and refusals (FAILED_PRECONDITION) come as the status. Runs without LibTorch.
+  // Whether these parameters suit these inputs; absent inputs are no fault here. Violations,
+  // missing tensors (NOT_FOUND with the nearest names) and refusals (FAILED_PRECONDITION) come as
+  // the status. Runs without LibTorch.
   absl::StatusOr<Plan> MakePlan(const ParamValues& params, const Headers& headers) const;
   // The typed parameters, a P inside std::any. `params` come from NormalizeParams.
   std::any Decode(const ParamValues& params) const;
@@ -111,16 +115,24 @@ class Spec {
   std::vector<InputSpec> inputs_;
   std::vector<OutputSpec> outputs_;
   std::vector<MetricSpec> metrics_;
-  std::function<std::any(const ParamValues&)> decode_;
+  // How a P is made: a copy of defaults_, whose members the setters fill, in the order of params_.
+  std::any defaults_;
+  std::function<void*(std::any*)> address_;
+  std::vector<std::function<void(const ParamValue&, void*)>> setters_;
   std::function<absl::StatusOr<Plan>(const std::any&, const Headers&)> plan_;
 };
 
 // The builder of a Spec whose parameters are the struct P; its defaults are those of P{}.
-// Kinds follow from the member's type: bool, int64_t, double, std::string, vectors of the last three,
-// std::map<std::string, std::string>; each also in std::optional. Declared here, defined in
-// spec_builder.h, which only *_spec.cc files include.
+// Kinds follow from the member's type: bool, int64_t, double, std::string, vectors of the last
+// three, std::map<std::string, std::string>; each also in std::optional. Declared here, defined in
+// spec_builder.h, which *_spec.cc files and the two lists of analyses include.
 template <typename P>
 class SpecOf;
+
+// What is wrong with the inputs of a job before anything is known of them: unknown names, missing
+// ones, several artifacts where one is taken. `counts`: number of artifacts by input name.
+std::vector<Violation> InputViolations(const Spec& spec,
+                                       const std::map<std::string, int64_t>& counts);
 
 // JSON Schema (2020-12) of the parameters: what a client needs for a form or a typed call.
 Json JsonSchema(const Spec& spec);

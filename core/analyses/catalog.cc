@@ -1,0 +1,27 @@
+#include "core/analyses/catalog.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "core/base/json.h"
+#include "core/base/nearest_names.h"
+#include "core/catalog/spec_builder.h"
+
+namespace radiograph {
+
+const std::vector<Spec>& Catalog() {
+  static const auto& specs = *new std::vector<Spec>{};
+  return specs;
+}
+
+absl::StatusOr<const Spec*> FindSpec(absl::string_view name) {
+  std::vector<std::string> names;
+  for (const Spec& spec : Catalog()) {
+    if (spec.name() == name) return &spec;
+    names.push_back(spec.name());
+  }
+  return absl::NotFoundError(absl::StrCat("there is no analysis ", JsonExcerpt(name),
+                                          "; the nearest are ",
+                                          absl::StrJoin(NearestNames(name, names), ", ")));
+}
+
+}  // namespace radiograph

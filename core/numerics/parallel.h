@@ -1,0 +1,29 @@
+// Batches of small matrices on our own threads.
+//
+// LibTorch's threads split one matrix, ours take one matrix each: faster where matrices are small,
+// and the bytes of a result don't depend on the number of threads, since every matrix is computed
+// by one.
+#ifndef RADIOGRAPH_CORE_NUMERICS_PARALLEL_H_
+#define RADIOGRAPH_CORE_NUMERICS_PARALLEL_H_
+
+#include <cstdint>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+
+namespace radiograph {
+
+// Calls body(i) for every i in [0, count), on as many threads as LibTorch has on this one
+// (at::get_num_threads()), each with a single LibTorch thread, inside RunTorch. Bodies write to
+// places of their own. On an error no further i is begun; of the errors found that of the lowest i
+// is returned.
+//
+// `report(done)` runs on the calling thread, at least twice a second; its error (CANCELLED) ends
+// the loop in the same way and is returned.
+absl::Status ParallelFor(int64_t count, absl::FunctionRef<absl::Status(int64_t)> body,
+                         absl::FunctionRef<absl::Status(int64_t)> report);
+absl::Status ParallelFor(int64_t count, absl::FunctionRef<absl::Status(int64_t)> body);
+
+}  // namespace radiograph
+
+#endif  // RADIOGRAPH_CORE_NUMERICS_PARALLEL_H_

@@ -1,0 +1,139 @@
+#include "core/numerics/symmetric_eigen.h"
+
+#include <cmath>
+#include <limits>
+
+#include "tests/support/status_matchers.h"
+#include "tests/support/tensors.h"
+
+namespace radiograph {
+namespace {
+
+using ::radiograph::testing::Distance;
+using ::radiograph::testing::Vector;
+
+at::Tensor RandomSymmetric(uint64_t seed, int64_t batch, int64_t size) {
+  const at::Tensor m = RandomNormal({.seed = seed}, {batch, size, size});
+  return (m + m.mT()) / 2;
+}
+
+TEST(EigenDecompose, ByHandOrderedBySize) {
+  const at::Tensor q = Vector({1.0, 2.0, 2.0, 1.0, 0.0, 0.5, 0.5, 2.0}).reshape({2, 2, 2});
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen eigen, EigenDecompose(q));
+  const double root = std::sqrt(1.25);
+  EXPECT_TRUE(at::allclose(eigen.values, Vector({3.0, -1.0, 1 + root, 1 - root}).reshape({2, 2}),
+                           1e-14, 1e-14));
+}
+
+TEST(EigenDecompose, OfEqualSizesTheLargerSignedComesFirst) {
+  const at::Tensor q = at::diag(Vector({-2.0, 1.0, 2.0, -1.0})).unsqueeze(0);
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen eigen, EigenDecompose(q));
+  EXPECT_TRUE(at::equal(eigen.values[0], Vector({2.0, -2.0, 1.0, -1.0})));
+}
+
+TEST(EigenDecompose, PairsRebuildTheMatrix) {
+  const at::Tensor q = RandomSymmetric(1, 3, 40);
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen eigen, EigenDecompose(q));
+  const at::Tensor rebuilt =
+      at::matmul(eigen.vectors * eigen.values.unsqueeze(-2), eigen.vectors.mT());
+  EXPECT_LT(Distance(rebuilt, q), 1e-12);
+  EXPECT_LT(eigen.residual_max, 1e-13);
+  EXPECT_LT(eigen.orthogonality_max, 1e-13);
+}
+
+TEST(EigenDecompose, OnlyTheSymmetricPartMatters) {
+  const at::Tensor q = RandomSymmetric(2, 1, 10);
+  const at::Tensor any = RandomNormal({.seed = 3}, {1, 10, 10});
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen one, EigenDecompose(q));
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen other, EigenDecompose(q + any - any.mT()));
+  EXPECT_LT(Distance(one.values, other.values), 1e-13);
+}
+
+TEST(EigenDecompose, ExtremeScalesLoseNothing) {
+  const at::Tensor q = RandomSymmetric(4, 1, 8);
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen one, EigenDecompose(q));
+  for (const double scale : {1e-300, 1e300}) {
+    ASSERT_OK_AND_ASSIGN(const SymmetricEigen scaled, EigenDecompose(q * scale));
+    EXPECT_TRUE(at::allclose(scaled.values / scale, one.values, 1e-12, 1e-12)) << scale;
+  }
+}
+
+TEST(EigenDecompose, ZeroMatrixHasZeroValuesAndTheIdentity) {
+  at::Tensor q = RandomSymmetric(5, 2, 4);
+  q[1].zero_();
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen eigen, EigenDecompose(q));
+  EXPECT_TRUE(at::equal(eigen.values[1], at::zeros({4}, at::kDouble)));
+  EXPECT_TRUE(at::equal(eigen.vectors[1], at::eye(4, at::kDouble)));
+  EXPECT_GT(eigen.values[0].abs().max().item<double>(), 0);
+}
+
+TEST(EigenDecompose, SizeOneAndFloat32) {
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen one,
+                       EigenDecompose(at::full({1, 1, 1}, -3.0, at::kDouble)));
+  EXPECT_EQ(one.values.item<double>(), -3);
+  const at::Tensor q = RandomSymmetric(6, 2, 30);
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen exact, EigenDecompose(q));
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen single, EigenDecompose(q.to(at::kFloat)));
+  EXPECT_EQ(single.values.scalar_type(), at::kFloat);
+  EXPECT_LT(Distance(single.values.to(at::kDouble), exact.values),
+            1e-5);  // |lambda|_max is about 8
+  EXPECT_LE(single.residual_max, ResidualTolerance(at::kFloat));
+}
+
+TEST(EigenDecompose, ABatchGivesWhatItsMatricesGive) {
+  const at::Tensor q = RandomSymmetric(7, 5, 20);
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen batch, EigenDecompose(q));
+  for (int64_t b = 0; b < 5; ++b) {
+    ASSERT_OK_AND_ASSIGN(const SymmetricEigen one, EigenDecompose(q.narrow(0, b, 1)));
+    EXPECT_LT(Distance(batch.values[b], one.values[0]), 1e-13);
+  }
+}
+
+TEST(TopEigen, GivesTheTopOfTheFullDecomposition) {
+  // A falling spectrum of both signs, as trained models have.
+  const at::Tensor basis = HaarOrthogonal({.seed = 8}, 100);
+  const at::Tensor values = at::pow(0.8, at::arange(100, at::kDouble)) *
+                            at::where(at::arange(100) % 3 == 0, -at::ones({100}), at::ones({100}));
+  const at::Tensor q = at::matmul(basis * values, basis.t()).unsqueeze(0);
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen full, EigenDecompose(q));
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen top, TopEigen(q, 8, {.seed = 9}));
+  EXPECT_EQ(top.vectors.size(-1), 8);
+  EXPECT_LT(Distance(top.values, full.values), 1e-13);
+  EXPECT_LE(top.residual_max, 1e-10);
+  const at::Tensor cosines = (top.vectors * full.vectors.narrow(-1, 0, 8)).sum(-2).abs();
+  EXPECT_LT(Distance(cosines, at::ones_like(cosines)), 1e-9);
+}
+
+TEST(TopEigen, AFlatSpectrumFallsBackToTheFullDecomposition) {
+  const at::Tensor basis = HaarOrthogonal({.seed = 10}, 60);
+  const at::Tensor values = at::linspace(1, 0.999, 60, at::kDouble);
+  const at::Tensor q = at::matmul(basis * values, basis.t()).unsqueeze(0);
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen full, EigenDecompose(q));
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen top, TopEigen(q, 3, {.seed = 11}));
+  EXPECT_TRUE(at::equal(top.values, full.values));
+  EXPECT_TRUE(at::equal(top.vectors, full.vectors.narrow(-1, 0, 3)));
+}
+
+TEST(TopEigen, ZeroMatrixAndMoreVectorsThanTheSize) {
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen zero,
+                       TopEigen(at::zeros({1, 50, 50}, at::kDouble), 2, {}));
+  EXPECT_TRUE(at::equal(zero.values[0], at::zeros({50}, at::kDouble)));
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen small, TopEigen(RandomSymmetric(12, 1, 3), 7, {}));
+  EXPECT_EQ(small.vectors.size(-1), 3);
+}
+
+TEST(Eigenvalues, EqualThoseOfTheDecomposition) {
+  const at::Tensor q = RandomSymmetric(13, 2, 25);
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen eigen, EigenDecompose(q));
+  EXPECT_LT(Distance(Eigenvalues(q), eigen.values), 1e-13);
+}
+
+TEST(FixSigns, MakesTheLargestEntryPositiveAndTheFirstOfEquals) {
+  const double almost = std::nextafter(2.0, 3.0);  // larger than 2 by rounding only
+  const at::Tensor v = Vector({1.0, -2.0, -3.0, almost}).reshape({2, 2});
+  const at::Tensor fixed = FixSigns(v);
+  EXPECT_TRUE(at::equal(fixed, Vector({-1.0, 2.0, 3.0, -almost}).reshape({2, 2})));
+}
+
+}  // namespace
+}  // namespace radiograph

@@ -1,0 +1,37 @@
+// Between bytes and tensors: files, arrays of results, and whether numbers are finite.
+#ifndef RADIOGRAPH_CORE_TENSOR_TENSORS_H_
+#define RADIOGRAPH_CORE_TENSOR_TENSORS_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "core/results/result.h"
+#include "core/safetensors/file.h"
+
+namespace radiograph {
+
+// In the stored dtype, on the CPU. Where the file holds it aligned, the tensor is the mapping
+// itself, kept alive by it: never write to it. Else a copy.
+at::Tensor TensorOf(std::shared_ptr<const safetensors::MappedTensors> file,
+                    const safetensors::TensorInfo& info);
+
+// `axes` names the dimensions: "class", "rank", ... The dtype is the tensor's own.
+Array ToArray(std::string name, std::vector<std::string> axes, const at::Tensor& tensor,
+              bool nan_allowed = false);
+// A copy, on the CPU.
+at::Tensor ToTensor(const Array& array);
+
+// INVALID_ARGUMENT naming the tensor, the value and the first flat index where it isn't finite.
+absl::Status CheckFinite(absl::string_view name, const at::Tensor& tensor);
+
+// "[2, 3]"
+std::string ShapeText(const at::Tensor& tensor);
+
+}  // namespace radiograph
+
+#endif  // RADIOGRAPH_CORE_TENSOR_TENSORS_H_

@@ -1,0 +1,85 @@
+// Following a job: Watch and Wait, which outlive broken streams and server restarts.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "client/cpp/client.h"
+#include "client/cpp/session.h"
+#include "core/base/status_macros.h"
+
+namespace radiograph {
+namespace {
+
+// How long one Wait call may stay open: short enough for any proxy.
+constexpr absl::Duration kWaitStep = absl::Seconds(20);
+
+void SetDuration(absl::Duration from, google::protobuf::Duration* to) {
+  absl::Duration rest;
+  to->set_seconds(absl::IDivDuration(from, absl::Seconds(1), &rest));
+  to->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
+}
+
+}  // namespace
+
+bool HasEnded(v1::JobState state) {
+  return state == v1::SUCCEEDED || state == v1::FAILED || state == v1::CANCELLED;
+}
+
+absl::StatusOr<v1::Job> Client::WatchJob(absl::string_view id, int64_t after_sequence,
+                                         absl::FunctionRef<void(const v1::JobEvent&)> on_event,
+                                         std::stop_token stop) {
+  v1::WatchJobRequest request;
+  request.set_id(std::string(id));
+  request.set_after_sequence(after_sequence);
+  const ClientOptions& options = session_->options;
+  Backoff backoff(options.retry, options.retry.stream_attempts_max);
+  while (true) {
+    CallContext context(options.stream_timeout, stop);
+    auto reader = session_->jobs->Watch(context.get(), request);
+    v1::JobEvent event;
+    while (reader->Read(&event)) {
+      backoff.Progress();
+      // A heartbeat has no number; a server that repeats itself is not heard twice.
+      if (event.sequence() <= request.after_sequence()) continue;
+      request.set_after_sequence(event.sequence());
+      on_event(event);
+    }
+    grpc::Status status = reader->Finish();
+    if (!status.ok() && !IsBrokenStream(status)) return session_->ToStatus(status, stop);
+    if (stop.stop_requested()) return StoppedError();
+    if (status.ok()) {
+      ASSIGN_OR_RETURN(v1::Job job, GetJob(id));
+      if (HasEnded(job.state())) return job;
+    }
+    if (!backoff.Wait(status, stop)) return session_->ToStatus(status, stop);
+  }
+}
+
+absl::StatusOr<v1::Job> Client::WaitJob(absl::string_view id, absl::Duration timeout,
+                                        std::stop_token stop) {
+  v1::WaitJobRequest request;
+  request.set_id(std::string(id));
+  const ClientOptions& options = session_->options;
+  const absl::Time deadline = absl::Now() + timeout;
+  Backoff backoff(options.retry, options.retry.stream_attempts_max);
+  while (true) {
+    absl::Duration step =
+        std::clamp(deadline - absl::Now(), absl::ZeroDuration(), absl::Duration(kWaitStep));
+    SetDuration(step, request.mutable_timeout());
+    CallContext context(step + options.call_timeout, stop);
+    v1::Job job;
+    grpc::Status status = session_->jobs->Wait(context.get(), request, &job);
+    if (status.ok()) {
+      backoff.Progress();
+      if (HasEnded(job.state())) return job;
+      if (absl::Now() < deadline) continue;
+      return absl::DeadlineExceededError(
+          absl::StrCat("job ", id, " is ", v1::JobState_Name(job.state()), " after ",
+                       absl::FormatDuration(timeout), "; it goes on"));
+    }
+    if (!IsBrokenStream(status) || !backoff.Wait(status, stop)) {
+      return session_->ToStatus(status, stop);
+    }
+  }
+}
+
+}  // namespace radiograph

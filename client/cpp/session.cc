@@ -1,0 +1,76 @@
+#include "client/cpp/session.h"
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/random/random.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+
+namespace radiograph {
+namespace {
+
+constexpr int kMessageBytesMax = 16 << 20;
+
+std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(kMessageBytesMax);
+  // A server that comes back is found at once, not after gRPC's own pauses of up to two minutes.
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  // No proxy of the environment stands between a client and its own server.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  return grpc::CreateCustomChannel(options.endpoint, grpc::InsecureChannelCredentials(), arguments);
+}
+
+void Pause(absl::Duration duration, const std::stop_token& stop) {
+  absl::Mutex mu;
+  std::stop_callback wake(stop, [&mu] { absl::MutexLock lock(&mu); });
+  absl::MutexLock lock(&mu);
+  auto stopped = [&stop] { return stop.stop_requested(); };
+  mu.AwaitWithTimeout(absl::Condition(&stopped), duration);
+}
+
+}  // namespace
+
+bool Backoff::Wait(const grpc::Status& failure, std::stop_token stop) {
+  if (++attempts_ >= attempts_max_ || stop.stop_requested()) return false;
+  absl::Duration pause =
+      std::min(policy_.pause_max, policy_.pause_first * (1 << std::min(attempts_ - 1, 20)));
+  absl::BitGen random;
+  pause *= absl::Uniform(random, 0.5, 1.0);
+  if (std::optional<absl::Duration> asked = RetryDelay(failure)) {
+    pause = std::max(pause, std::min(policy_.pause_max, *asked));
+  }
+  Pause(pause, stop);
+  return !stop.stop_requested();
+}
+
+CallContext::CallContext(absl::Duration timeout, std::stop_token stop)
+    : cancel_(std::move(stop), [this] { context_.TryCancel(); }) {
+  context_.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+}
+
+Client::Session::Session(ClientOptions given)
+    : options(std::move(given)),
+      channel(MakeChannel(options)),
+      server(v1::Server::NewStub(channel)),
+      blobs(v1::Blobs::NewStub(channel)),
+      artifacts(v1::Artifacts::NewStub(channel)),
+      analyses(v1::Analyses::NewStub(channel)),
+      jobs(v1::Jobs::NewStub(channel)) {}
+
+absl::Status Client::Session::ToStatus(const grpc::Status& status,
+                                       const std::stop_token& stop) const {
+  return stop.stop_requested() ? StoppedError() : FromRpc(status, options.endpoint);
+}
+
+absl::Status StoppedError() { return absl::CancelledError("stopped by request"); }
+
+}  // namespace radiograph

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/digest.h"
 
@@ -40,7 +41,8 @@ Status Fault(State& state) {
 // Entries from the page token on; the token of the next page.
 template <typename Entry, typename Out>
 std::string Page(const std::vector<Entry>& all, const std::string& token, Out* out) {
-  size_t begin = token.empty() ? 0 : std::stoul(token);
+  size_t begin = 0;
+  if (!token.empty() && !absl::SimpleAtoi(token, &begin)) return "";
   size_t end = std::min(all.size(), begin + kPage);
   for (size_t i = begin; i < end; ++i) *out->Add() = all[i];
   return end < all.size() ? absl::StrCat(end) : "";

@@ -20,18 +20,18 @@ namespace radiograph {
 // never missing. Unit, direction, exactness and description come from the Spec's metric of that
 // name.
 struct Metric {
-  std::string name;
-  std::optional<double> value;
-  std::vector<std::optional<double>>
-      values;          // of a metric with a natural index; then `value` is unused
-  std::string reason;  // code, when a value is null: "NO_DRAWS"
-  std::optional<double> low, high, level;  // an interval and its level
-  std::optional<int64_t> n;
+  std::string name = {};
+  std::optional<double> value = {};
+  // Of a metric with a natural index; then `value` is unused.
+  std::vector<std::optional<double>> values = {};
+  std::string reason = {};                                // code, when a value is null: "NO_DRAWS"
+  std::optional<double> low = {}, high = {}, level = {};  // an interval and its level
+  std::optional<int64_t> n = {};
 };
 
 struct Verdict {
-  std::string name, value;
-  std::vector<std::string> one_of;
+  std::string name = {}, value = {};
+  std::vector<std::string> one_of = {};
 };
 
 using Cell = std::variant<std::monostate, double, std::string>;  // monostate: undefined
@@ -46,11 +46,11 @@ struct Table {
 
 enum class FindingLevel { kInfo, kWarning, kAlarm };
 struct Finding {
-  std::string code;  // "ZERO_DIRECTION"
+  std::string code = {};  // "ZERO_DIRECTION"
   FindingLevel level = FindingLevel::kInfo;
-  std::string text;                   // a sentence with its numbers
-  std::vector<std::string> evidence;  // names of metrics, arrays, tables, figures
-  std::string caveat;
+  std::string text = {};                   // a sentence with its numbers
+  std::vector<std::string> evidence = {};  // names of metrics, arrays, tables, figures
+  std::string caveat = {};
 };
 
 // A Plotly figure: {"data": [...], "layout": {...}}; finite numbers only. See figures.h for
@@ -63,11 +63,11 @@ struct Figure {
 };
 
 struct Array {
-  std::string name;
-  safetensors::DType dtype;
-  std::vector<int64_t> shape;
-  std::vector<std::string> axes;  // "class", "rank": one for each dimension
-  std::string bytes;              // row-major, little-endian
+  std::string name = {};
+  safetensors::DType dtype = safetensors::DType::kF64;
+  std::vector<int64_t> shape = {};
+  std::vector<std::string> axes = {};  // "class", "rank": one for each dimension
+  std::string bytes = {};              // row-major, little-endian
   bool nan_allowed = false;
 };
 

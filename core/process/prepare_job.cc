@@ -4,8 +4,6 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "core/architecture/architecture.h"
 #include "core/base/status_macros.h"
 
 namespace radiograph {
@@ -13,46 +11,19 @@ namespace {
 
 using GivenInputs = std::map<std::string, std::vector<GivenArtifact>>;
 
-std::vector<std::string> InputNames(const Spec& spec) {
-  std::vector<std::string> names;
-  for (const InputSpec& input : spec.inputs()) names.push_back(input.name);
-  return names;
-}
-
-void CheckInput(const InputSpec& input, const std::vector<GivenArtifact>& given,
-                std::vector<Violation>& violations) {
-  const std::string field = absl::StrCat("inputs.", input.name);
-  const int64_t count_max = input.options.list ? kArtifactsPerInputMax : 1;
-  if (static_cast<int64_t>(given.size()) > count_max) {
-    violations.push_back({field, absl::StrCat("has ", given.size(), " artifacts; at most ",
-                                              count_max, " may be given")});
-    return;
-  }
-  for (const GivenArtifact& artifact : given) {
-    if (artifact.kind == input.kind) continue;
-    violations.push_back(
-        {field, absl::StrCat(artifact.label, " is a ", ArtifactKindName(artifact.kind),
-                             "; this input takes a ", ArtifactKindName(input.kind))});
-  }
-}
-
 std::vector<Violation> CheckInputs(const Spec& spec, const GivenInputs& given) {
-  std::vector<Violation> violations;
-  for (const auto& [name, artifacts] : given) {
-    if (spec.FindInput(name) != nullptr) continue;
-    std::vector<std::string> near = NearestNames(name, InputNames(spec));
-    violations.push_back({absl::StrCat("inputs.", name),
-                          near.empty() ? absl::StrCat(spec.name(), " takes no inputs")
-                                       : absl::StrCat("is no input of ", spec.name(),
-                                                      "; nearest: ", absl::StrJoin(near, ", "))});
-  }
+  std::map<std::string, int64_t> counts;
+  for (const auto& [name, artifacts] : given) counts[name] = static_cast<int64_t>(artifacts.size());
+  std::vector<Violation> violations = InputViolations(spec, counts);
   for (const InputSpec& input : spec.inputs()) {
     auto found = given.find(input.name);
-    if (found != given.end() && !found->second.empty()) {
-      CheckInput(input, found->second, violations);
-    } else if (!input.options.optional) {
-      violations.push_back({absl::StrCat("inputs.", input.name),
-                            absl::StrCat("is missing; give it a ", ArtifactKindName(input.kind))});
+    if (found == given.end()) continue;
+    for (const GivenArtifact& artifact : found->second) {
+      if (artifact.kind == input.kind) continue;
+      violations.push_back(
+          {absl::StrCat("inputs.", input.name),
+           absl::StrCat("takes a ", ArtifactKindName(input.kind), "; ", artifact.label, " is a ",
+                        ArtifactKindName(artifact.kind))});
     }
   }
   return violations;

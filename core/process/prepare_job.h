@@ -18,7 +18,6 @@
 namespace radiograph {
 
 inline constexpr int64_t kSeedMax = (int64_t{1} << 53) - 1;
-inline constexpr int64_t kArtifactsPerInputMax = 4096;
 
 // A resolved artifact (core/artifact/resolve.h) that is given to an input.
 struct GivenArtifact {

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "core/analyses/bilinear/spectrum_spec.h"
 #include "core/base/json.h"
 #include "core/base/nearest_names.h"
 #include "core/catalog/spec_builder.h"
@@ -9,7 +10,9 @@
 namespace radiograph {
 
 const std::vector<Spec>& Catalog() {
-  static const auto& specs = *new std::vector<Spec>{};
+  static const auto& specs = *new std::vector<Spec>{
+      bilinear::SpectrumSpec(),
+  };
   return specs;
 }
 

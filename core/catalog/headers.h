@@ -12,10 +12,10 @@
 namespace radiograph {
 
 struct ArtifactHeader {
-  Architecture architecture;  // of a MODEL
-  std::vector<safetensors::TensorInfo>
-      tensors;                               // of all its files, by name; offsets mean nothing here
-  std::map<std::string, std::string> roles;  // of a DATASET: role -> tensor name
+  Architecture architecture = {};  // of a MODEL
+  std::vector<safetensors::TensorInfo> tensors =
+      {};  // of all its files, by name; offsets mean nothing here
+  std::map<std::string, std::string> roles = {};  // of a DATASET: role -> tensor name
 
   const safetensors::TensorInfo* Find(absl::string_view name) const;
   // The tensor of a DATASET that plays `role`; a tensor of that name when no role is set. Null if

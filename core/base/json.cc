@@ -90,14 +90,12 @@ std::u16string Utf16(absl::string_view text) {
 absl::Status AppendCanonical(const Json& value, std::string* out);
 
 absl::Status AppendInteger(const Json& value, std::string* out) {
-  constexpr int64_t kMax = int64_t{1} << 53;
-  bool exact = value.is_number_unsigned() ? value.get<uint64_t>() <= uint64_t{kMax}
-                                          : std::abs(value.get<int64_t>()) <= kMax;
-  if (!exact) {
+  std::string text = value.dump();
+  if (text != JsonNumber(value.get<double>())) {
     return absl::InvalidArgumentError(
-        absl::StrCat(value.dump(), " is beyond 2^53; a JSON number doesn't hold it exactly"));
+        absl::StrCat(text, " is beyond 2^53; a JSON number doesn't hold it exactly"));
   }
-  absl::StrAppend(out, value.dump());
+  out->append(text);
   return absl::OkStatus();
 }
 

@@ -27,7 +27,7 @@ struct JsonLimits {
 absl::StatusOr<Json> ParseJson(absl::string_view text, JsonLimits limits = {});
 
 // RFC 8785. INVALID_ARGUMENT for NaN and infinities (there is no such JSON), and for integers beyond
-// 2^53, which a double doesn't hold.
+// 2^53 that a double doesn't hold. Canonical text stays as it is when it is read and written again.
 absl::StatusOr<std::string> CanonicalJson(const Json& value);
 
 // A finite number as ECMAScript's Number::toString prints it; NaN and infinities as "null".

@@ -46,7 +46,15 @@ TEST(CanonicalJson, RefusesWhatJsonCannotHold) {
   EXPECT_FALSE(CanonicalJson(Json(std::numeric_limits<double>::infinity())).ok());
   EXPECT_TRUE(CanonicalJson(Json(int64_t{1} << 53)).ok());
   EXPECT_FALSE(CanonicalJson(Json((int64_t{1} << 53) + 1)).ok());
+  EXPECT_FALSE(CanonicalJson(Json(uint64_t{1} << 63)).ok());  // a double's text is 9223372036854776000
   EXPECT_FALSE(CanonicalJson(Json("\xff")).ok());
+}
+
+TEST(CanonicalJson, StaysAsItIs) {
+  for (double value : {1e17, 9007199254740994.0, 9223372036854775808.0, -1e20, 1e21, 1.5}) {
+    std::string text = *CanonicalJson(Json(value));
+    EXPECT_EQ(*CanonicalJson(*ParseJson(text)), text);
+  }
 }
 
 TEST(ParseJson, RefusesNulAndWhatFollows) {

@@ -1,0 +1,51 @@
+// A model's tensors, a line each ("embed.weight 64 64"), an empty line, then config.json.
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_split.h"
+#include "core/architecture/architecture.h"
+#include "tests/fuzz/fuzz.h"
+
+namespace radiograph {
+namespace {
+
+safetensors::TensorInfo Tensor(absl::string_view line) {
+  std::vector<std::string> words = absl::StrSplit(line, ' ');
+  safetensors::TensorInfo tensor{.name = words[0], .dtype = safetensors::DType::kU8, .shape = {}};
+  for (size_t i = 1; i < words.size() && i <= safetensors::kRankMax; ++i) {
+    int64_t size = 0;
+    if (absl::SimpleAtoi(words[i], &size) && size >= 0) tensor.shape.push_back(size);
+  }
+  if (absl::StatusOr<int64_t> bytes = safetensors::TensorBytes(tensor.dtype, tensor.shape);
+      bytes.ok()) {
+    tensor.end = *bytes;
+  } else {
+    tensor.shape.clear();  // no header holds such a shape
+    tensor.end = 1;
+  }
+  return tensor;
+}
+
+}  // namespace
+}  // namespace radiograph
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace radiograph;
+  std::pair<absl::string_view, absl::string_view> parts =
+      absl::StrSplit(Text(data, size), absl::MaxSplits("\n\n", 1));
+  std::map<std::string, safetensors::TensorInfo> by_name;  // as in a header: no name twice
+  for (absl::string_view line : absl::StrSplit(parts.first, '\n')) {
+    safetensors::TensorInfo tensor = Tensor(line);
+    if (IsUtf8(tensor.name)) by_name.emplace(tensor.name, tensor);
+  }
+  std::vector<safetensors::TensorInfo> tensors;
+  for (auto& [name, tensor] : by_name) tensors.push_back(std::move(tensor));
+
+  absl::StatusOr<Architecture> architecture = ResolveArchitecture(tensors, parts.second);
+  if (!architecture.ok()) return CheckRefusal(architecture.status()), 0;
+  absl::StatusOr<Architecture> again = Architecture::FromJson(architecture->ToJson());
+  FUZZ_CHECK(again.ok());
+  FUZZ_CHECK(*CanonicalJson(again->ToJson()) == *CanonicalJson(architecture->ToJson()));
+  return 0;
+}

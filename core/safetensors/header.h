@@ -4,8 +4,8 @@
 //
 // A header that breaks a rule below is INVALID_ARGUMENT naming the rule and the value:
 // file >= 8 bytes; header length <= kHeaderBytesMax and inside the file; a UTF-8 JSON object
-// without duplicate keys; `__metadata__` maps strings to strings; known dtypes only; rank <=
-// kRankMax;
+// without duplicate keys; `__metadata__` maps strings to strings (<= kMetadataMax); known dtypes
+// only; rank <= kRankMax;
 // <= kTensorsMax tensors; names of <= kNameBytesMax bytes without control characters; offsets that
 // run from 0 to the end of the file without hole or overlap; product(shape) * size, computed with
 // overflow checks before any zero dimension is looked at, equal to end - begin.
@@ -24,6 +24,7 @@ namespace radiograph::safetensors {
 
 inline constexpr int64_t kHeaderBytesMax = 16 << 20;
 inline constexpr int64_t kTensorsMax = 200'000;
+inline constexpr int64_t kMetadataMax = 100'000;
 inline constexpr int64_t kRankMax = 8;
 inline constexpr int64_t kNameBytesMax = 1024;
 // Tensors that start at a multiple of this in the file are used where they are mapped.

@@ -78,9 +78,7 @@ class Parser : public nlohmann::json_sax<Json> {
 
   bool key(string_t& name) override {
     if (state_ == State::kField) return StartField(name);
-    if (state_ == State::kMetadata && header.metadata.contains(name)) {
-      return Fail("__metadata__: the key ", JsonExcerpt(name), " appears twice");
-    }
+    if (state_ == State::kMetadata) return StartMetadata(name);
     key_ = name;
     return true;
   }
@@ -155,6 +153,17 @@ class Parser : public nlohmann::json_sax<Json> {
                                : field_ == kDType                                  ? "a string"
                                                                                    : "a list";
     return Fail(Place(), state_ == State::kList ? " holds " : " is ", got, ", not ", wanted);
+  }
+
+  bool StartMetadata(const std::string& name) {
+    if (header.metadata.contains(name)) {
+      return Fail("__metadata__: the key ", JsonExcerpt(name), " appears twice");
+    }
+    if (static_cast<int64_t>(header.metadata.size()) == kMetadataMax) {
+      return Fail("__metadata__ has more than ", kMetadataMax, " entries");
+    }
+    key_ = name;
+    return true;
   }
 
   bool StartTensor() {

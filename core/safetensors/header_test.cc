@@ -99,6 +99,17 @@ TEST(SafetensorsHeader, RefusesDuplicateKeys) {
   });
 }
 
+TEST(SafetensorsHeader, RefusesMoreMetadataThanAllowed) {
+  auto entries = [](int64_t count) {
+    std::string json = R"({"__metadata__":{"first":"")";
+    for (int64_t i = 1; i < count; ++i) absl::StrAppend(&json, ",\"", i, "\":\"\"");
+    return json + "}}";
+  };
+  EXPECT_OK(ParseHeader(entries(kMetadataMax), 0));
+  EXPECT_THAT(ParseHeader(entries(kMetadataMax + 1), 0),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("more than 100000 entries")));
+}
+
 TEST(SafetensorsHeader, RefusesMetadataThatIsNotStrings) {
   ExpectRefused({
       {"string", WithHeader(R"({"__metadata__":"a"})"), "__metadata__ is a string, not an object"},

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -53,6 +54,8 @@ class Upload {
   // INVALID_ARGUMENT when the digest is another: then the bytes are dropped, the upload starts
   // again at 0.
   absl::Status Commit();
+  // Drops the bytes that have come; an upload of the same name starts at 0.
+  void Discard();
 
  private:
   friend class BlobStore;
@@ -77,9 +80,8 @@ class BlobStore {
 
   // Those of `sha256` that aren't here, in their order. INVALID_ARGUMENT for what is no SHA-256.
   absl::StatusOr<std::vector<std::string>> FindMissing(absl::Span<const std::string> sha256);
-  // The same for the files of an artifact or result; a file's size must be right too.
-  absl::StatusOr<std::vector<std::string>> FindMissing(
-      const google::protobuf::RepeatedPtrField<v1::ArtifactFile>& files);
+  // True when all the files' blobs are here.
+  absl::StatusOr<bool> HoldsAll(const google::protobuf::RepeatedPtrField<v1::ArtifactFile>& files);
 
   // `upload_id`: 1..64 of [A-Za-z0-9_-]. ABORTED when another writer has this upload;
   // RESOURCE_EXHAUSTED at uploads_max or when blob.size is above blob_bytes_max. The bytes that are
@@ -114,13 +116,17 @@ class BlobStore {
   using UploadKey = std::pair<std::string, std::string>;  // sha256, upload id
   BlobStore(Options options, Database* database, const Clock* clock, Disk* disk);
 
+  absl::Status AdoptUploads();
   std::string BlobPath(absl::string_view sha256) const;
   std::string UploadPath(const UploadKey& key) const;
-  absl::StatusOr<bool> Holds(Connection& connection, const std::string& sha256, int64_t size);
-  absl::Status Check(const std::string& upload_id, const v1::Blob& blob) const;
-  absl::Status Insert(const v1::Blob& blob, const std::string& parts);
-  absl::Status Commit(UploadState& state);
-  void Release(const UploadKey& key, bool forget);
+  absl::StatusOr<std::optional<int64_t>> SizeOf(const std::string& sha256);
+  absl::Status CheckUpload(const std::string& upload_id, const v1::Blob& blob) const;
+  absl::StatusOr<std::shared_ptr<UploadState>> TakeUpload(const UploadKey& key);
+  absl::Status Publish(UploadState& state);
+  // Gives the writer's place free; with `forget` the bytes go too.
+  void Release(UploadState& state, bool forget);
+  absl::StatusOr<v1::Blob> PutChunks(v1::Blob blob,
+                                     absl::FunctionRef<absl::Status(Upload& upload)> append);
 
   const Options options_;
   Database* const database_;

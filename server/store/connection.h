@@ -46,6 +46,8 @@ class Statement {
 
  private:
   friend class Connection;
+  Statement& Bound(int code);
+
   sqlite3* database_ = nullptr;
   sqlite3_stmt* statement_ = nullptr;
   absl::Status error_;  // of Prepare or Bind; Step tells it
@@ -64,6 +66,10 @@ class Connection {
   Statement& Prepare(absl::string_view sql);
   // Statements without rows or values, separated by semicolons.
   absl::Status Execute(const char* sql);
+  // Ends all statements that were left in the middle of their rows: they would hold a snapshot.
+  void ResetAll();
+  // False after an error at which SQLite rolled back by itself.
+  bool in_transaction() const;
   // Rows changed by the last INSERT, UPDATE or DELETE.
   int64_t changes() const;
   int64_t last_row() const;

@@ -63,7 +63,9 @@ class Database {
   };
   Database(Options options, Connection writer);
   void WriteLoop(std::stop_token stop);
+  std::vector<QueuedWrite> NextGroup(std::stop_token stop);
   std::vector<absl::Status> Commit(const std::vector<QueuedWrite>& group);
+  absl::StatusOr<std::unique_ptr<Connection>> TakeReader();
 
   const Options options_;
   absl::Mutex mu_;

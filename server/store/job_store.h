@@ -38,8 +38,8 @@ struct JobRow {
 
 // What a slot can take.
 struct SlotOffer {
-  std::vector<v1::OfferedAnalysis> analyses;
-  std::string device_kind;
+  std::vector<v1::OfferedAnalysis> analyses = {};
+  std::string device_kind = {};
   int64_t memory_bytes = 0;
 };
 

@@ -24,8 +24,9 @@ class StateFolder {
   ~StateFolder();
 
   const std::string& path() const { return path_; }
-  // True when the last server in this folder ended without destroying its StateFolder (a kill, a
-  // crash).
+  // All in it opened well: from now on destruction is a clean end.
+  void SetOpened() { opened_ = true; }
+  // True when the last server in this folder did not come to a clean end.
   bool unclean() const { return unclean_; }
 
  private:
@@ -34,6 +35,7 @@ class StateFolder {
   std::string path_;
   UniqueFd fd_;
   bool unclean_;
+  bool opened_ = false;
 };
 
 }  // namespace radiograph

@@ -1,4 +1,5 @@
-// ASSERT_OK(x), EXPECT_OK(x), EXPECT_THAT(x, StatusIs(code, message matcher)) for Status and StatusOr.
+// ASSERT_OK(x), EXPECT_OK(x), EXPECT_THAT(x, StatusIs(code, message matcher)) for Status and
+// StatusOr.
 #ifndef RADIOGRAPH_TESTS_SUPPORT_STATUS_MATCHERS_H_
 #define RADIOGRAPH_TESTS_SUPPORT_STATUS_MATCHERS_H_
 

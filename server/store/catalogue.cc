@@ -1,0 +1,197 @@
+#include "server/store/catalogue.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/digest.h"
+#include "core/base/status_macros.h"
+#include "server/store/messages.h"
+#include "server/store/page.h"
+
+namespace radiograph {
+namespace {
+
+constexpr size_t kNameBytesMax = 128;
+
+bool IsArtifactName(absl::string_view name) {
+  return !name.empty() && name.size() <= kNameBytesMax &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '/' || c == '-';
+         });
+}
+
+absl::Status CheckName(absl::string_view name) {
+  if (IsArtifactName(name)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("'", absl::CHexEscape(name.substr(0, 200)),
+                                                 "' is no name: 1..128 of [A-Za-z0-9._/-]"));
+}
+
+// What makes two versions of a name the same: all that the caller gave. The order of the files is
+// not part of it.
+std::string ContentDigest(const v1::Artifact& artifact) {
+  v1::Artifact content;
+  content.set_kind(artifact.kind());
+  *content.mutable_labels() = artifact.labels();
+  *content.mutable_roles() = artifact.roles();
+  *content.mutable_files() = artifact.files();
+  std::sort(
+      content.mutable_files()->begin(), content.mutable_files()->end(),
+      [](const v1::ArtifactFile& a, const v1::ArtifactFile& b) { return a.name() < b.name(); });
+  return Sha256Hex(DeterministicBytes(content));
+}
+
+absl::StatusOr<bool> FindSame(Connection& connection, absl::string_view content,
+                              v1::Artifact& artifact) {
+  Statement& find = connection
+                        .Prepare(
+                            "SELECT record FROM artifact WHERE name = ? AND content = ? ORDER BY "
+                            "version DESC LIMIT 1")
+                        .Bind(1, artifact.name())
+                        .Bind(2, content);
+  ASSIGN_OR_RETURN(bool found, find.Step());
+  if (found) RETURN_IF_ERROR(ParseRecord(find.Blob(0), artifact));
+  return found;
+}
+
+absl::StatusOr<int64_t> NextVersion(Connection& connection, absl::string_view name) {
+  Statement& next = connection.Prepare(
+      "INSERT INTO artifact_name (name, last_version) VALUES (?, 1) "
+      "ON CONFLICT (name) DO UPDATE SET last_version = last_version + 1 RETURNING last_version");
+  ASSIGN_OR_RETURN(bool found, next.Bind(1, name).Step());
+  if (!found) return absl::InternalError("database: no version was given");
+  int64_t version = next.Int(0);
+  RETURN_IF_ERROR(next.Run());
+  return version;
+}
+
+absl::Status InsertArtifact(Connection& connection, const v1::Artifact& artifact,
+                            absl::string_view content) {
+  return connection
+      .Prepare("INSERT INTO artifact (name, version, kind, content, record) VALUES (?, ?, ?, ?, ?)")
+      .Bind(1, artifact.name())
+      .Bind(2, artifact.version())
+      .Bind(3, artifact.kind())
+      .Bind(4, content)
+      .BindBlob(5, artifact.SerializeAsString())
+      .Run();
+}
+
+absl::StatusOr<v1::Artifact> FindArtifact(Connection& connection, const ArtifactRef& ref) {
+  Statement& find =
+      connection
+          .Prepare(
+              "SELECT record FROM artifact WHERE name = ?1 AND (?2 = 0 OR version = ?2) "
+              "ORDER BY version DESC LIMIT 1")
+          .Bind(1, ref.name)
+          .Bind(2, ref.version);
+  ASSIGN_OR_RETURN(bool found, find.Step());
+  if (!found) {
+    return absl::NotFoundError(absl::StrCat(
+        "there is no artifact ", ref.name, ref.version == 0 ? "" : absl::StrCat("@", ref.version)));
+  }
+  v1::Artifact artifact;
+  RETURN_IF_ERROR(ParseRecord(find.Blob(0), artifact));
+  return artifact;
+}
+
+}  // namespace
+
+absl::StatusOr<ArtifactRef> ParseArtifactRef(absl::string_view text) {
+  ArtifactRef ref;
+  const size_t at = text.find('@');
+  ref.name = std::string(text.substr(0, at));
+  RETURN_IF_ERROR(CheckName(ref.name));
+  if (at == absl::string_view::npos) return ref;
+  if (!absl::SimpleAtoi(text.substr(at + 1), &ref.version) || ref.version < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", absl::CHexEscape(text.substr(0, 200)),
+                     "' is no reference: NAME or NAME@VERSION, versions are 1, 2, ..."));
+  }
+  return ref;
+}
+
+absl::StatusOr<v1::Artifact> Catalogue::Create(v1::Artifact artifact) {
+  RETURN_IF_ERROR(CheckName(artifact.name()));
+  const std::string content = ContentDigest(artifact);
+  RETURN_IF_ERROR(database_->Write([&](Connection& connection) -> absl::Status {
+    ASSIGN_OR_RETURN(bool found, FindSame(connection, content, artifact));
+    if (found) return absl::OkStatus();
+    RETURN_IF_ERROR(RequireBlobs(connection, artifact.files()));
+    ASSIGN_OR_RETURN(int64_t version, NextVersion(connection, artifact.name()));
+    artifact.set_version(version);
+    *artifact.mutable_create_time() = ToTimestamp(clock_->Now());
+    artifact.set_etag(absl::StrCat(version, "-", content.substr(0, 16)));
+    artifact.set_size(0);
+    for (const v1::ArtifactFile& file : artifact.files()) {
+      artifact.set_size(artifact.size() + file.blob().size());
+    }
+    return InsertArtifact(connection, artifact, content);
+  }));
+  return artifact;
+}
+
+absl::StatusOr<v1::Artifact> Catalogue::Get(absl::string_view text) {
+  ASSIGN_OR_RETURN(ArtifactRef ref, ParseArtifactRef(text));
+  absl::StatusOr<v1::Artifact> artifact;
+  RETURN_IF_ERROR(database_->Read([&](Connection& connection) {
+    artifact = FindArtifact(connection, ref);
+    return artifact.status();
+  }));
+  return artifact;
+}
+
+absl::StatusOr<v1::ListArtifactsResponse> Catalogue::List(const v1::ListArtifactsRequest& request) {
+  if (!request.name().empty()) RETURN_IF_ERROR(CheckName(request.name()));
+  const std::string scope = absl::StrCat("artifacts ", request.kind(), " ", request.name());
+  ASSIGN_OR_RETURN(int64_t size, PageSize(request.page_size()));
+  ASSIGN_OR_RETURN(int64_t last, ParsePageToken(scope, request.page_token()));
+  v1::ListArtifactsResponse response;
+  RETURN_IF_ERROR(database_->Read([&](Connection& connection) -> absl::Status {
+    Statement& rows =
+        connection
+            .Prepare(
+                "SELECT sequence, record FROM artifact AS a WHERE sequence < ?1 "
+                "AND (?2 = 0 OR kind = ?2) AND CASE WHEN ?3 = '' THEN version = "
+                "(SELECT max(version) FROM artifact WHERE name = a.name) ELSE name = ?3 END "
+                "ORDER BY sequence DESC")
+            .Bind(1, last)
+            .Bind(2, request.kind())
+            .Bind(3, request.name());
+    for (size_t bytes = 0;;) {
+      ASSIGN_OR_RETURN(bool found, rows.Step());
+      if (!found) return absl::OkStatus();
+      if (response.artifacts_size() == size || bytes >= kPageBytesMax) break;
+      RETURN_IF_ERROR(ParseRecord(rows.Blob(1), *response.add_artifacts()));
+      bytes += rows.Blob(1).size();
+      last = rows.Int(0);
+    }
+    response.set_next_page_token(PageToken(scope, last));
+    return absl::OkStatus();
+  }));
+  return response;
+}
+
+absl::Status Catalogue::Delete(absl::string_view text, absl::string_view etag) {
+  ASSIGN_OR_RETURN(ArtifactRef ref, ParseArtifactRef(text));
+  if (ref.version == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", text, "' names no version; say which: NAME@VERSION"));
+  }
+  return database_->Write([&](Connection& connection) -> absl::Status {
+    ASSIGN_OR_RETURN(v1::Artifact artifact, FindArtifact(connection, ref));
+    if (!etag.empty() && etag != artifact.etag()) {
+      return absl::AbortedError(
+          absl::StrCat("etag of ", text, " is ", artifact.etag(), ", not ", etag));
+    }
+    return connection.Prepare("DELETE FROM artifact WHERE name = ? AND version = ?")
+        .Bind(1, ref.name)
+        .Bind(2, ref.version)
+        .Run();
+  });
+}
+
+}  // namespace radiograph

@@ -1,0 +1,32 @@
+// Messages as bytes in rows.
+#ifndef RADIOGRAPH_SERVER_STORE_MESSAGES_H_
+#define RADIOGRAPH_SERVER_STORE_MESSAGES_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "google/protobuf/message_lite.h"
+#include "google/protobuf/repeated_field.h"
+#include "google/protobuf/timestamp.pb.h"
+#include "radiograph/v1/artifacts.pb.h"
+#include "server/store/connection.h"
+
+namespace radiograph {
+
+// The same bytes for the same message: maps are sorted by key. Digests are taken of these.
+std::string DeterministicBytes(const google::protobuf::MessageLite& message);
+// DATA_LOSS when the bytes are no such message.
+absl::Status ParseRecord(absl::string_view bytes, google::protobuf::MessageLite& message);
+
+google::protobuf::Timestamp ToTimestamp(absl::Time time);
+absl::Time FromTimestamp(const google::protobuf::Timestamp& timestamp);
+
+// FAILED_PRECONDITION naming the files whose blobs have no row.
+absl::Status RequireBlobs(Connection& connection,
+                          const google::protobuf::RepeatedPtrField<v1::ArtifactFile>& files);
+
+}  // namespace radiograph
+
+#endif  // RADIOGRAPH_SERVER_STORE_MESSAGES_H_

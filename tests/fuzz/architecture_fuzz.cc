@@ -28,12 +28,10 @@ safetensors::TensorInfo Tensor(absl::string_view line) {
 }
 
 }  // namespace
-}  // namespace radiograph
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace radiograph;
+void Fuzz(absl::string_view bytes) {
   std::pair<absl::string_view, absl::string_view> parts =
-      absl::StrSplit(Text(data, size), absl::MaxSplits("\n\n", 1));
+      absl::StrSplit(bytes, absl::MaxSplits("\n\n", 1));
   std::map<std::string, safetensors::TensorInfo> by_name;  // as in a header: no name twice
   for (absl::string_view line : absl::StrSplit(parts.first, '\n')) {
     safetensors::TensorInfo tensor = Tensor(line);
@@ -43,9 +41,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (auto& [name, tensor] : by_name) tensors.push_back(std::move(tensor));
 
   absl::StatusOr<Architecture> architecture = ResolveArchitecture(tensors, parts.second);
-  if (!architecture.ok()) return CheckRefusal(architecture.status()), 0;
+  if (!architecture.ok()) return CheckRefusal(architecture.status());
   absl::StatusOr<Architecture> again = Architecture::FromJson(architecture->ToJson());
   FUZZ_CHECK(again.ok());
   FUZZ_CHECK(*CanonicalJson(again->ToJson()) == *CanonicalJson(architecture->ToJson()));
-  return 0;
 }
+
+}  // namespace radiograph

@@ -2,7 +2,6 @@
 #ifndef RADIOGRAPH_TESTS_FUZZ_FUZZ_H_
 #define RADIOGRAPH_TESTS_FUZZ_FUZZ_H_
 
-#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 
@@ -21,9 +20,8 @@
 
 namespace radiograph {
 
-inline absl::string_view Text(const uint8_t* data, size_t size) {
-  return {reinterpret_cast<const char*>(data), size};
-}
+// What a target does with one input; called by libFuzzer through main.cc.
+void Fuzz(absl::string_view bytes);
 
 // What every refusal of foreign bytes must be: the input's fault, in a message that a terminal, a
 // log and a gRPC status can carry.

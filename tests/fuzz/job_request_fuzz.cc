@@ -2,13 +2,15 @@
 #include "core/process/job_folder.h"
 #include "tests/fuzz/fuzz.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace radiograph;
-  absl::StatusOr<JobRequest> request = JobRequest::Parse(Text(data, size));
-  if (!request.ok()) return CheckRefusal(request.status()), 0;
+namespace radiograph {
+
+void Fuzz(absl::string_view bytes) {
+  absl::StatusOr<JobRequest> request = JobRequest::Parse(bytes);
+  if (!request.ok()) return CheckRefusal(request.status());
   std::string text = request->ToJsonText();
   absl::StatusOr<JobRequest> again = JobRequest::Parse(text);
   FUZZ_CHECK(again.ok());
   FUZZ_CHECK(again->ToJsonText() == text);
-  return 0;
 }
+
+}  // namespace radiograph

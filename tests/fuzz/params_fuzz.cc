@@ -5,21 +5,23 @@
 #include "core/catalog/sample_spec.h"
 #include "tests/fuzz/fuzz.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace radiograph;
+namespace radiograph {
+
+void Fuzz(absl::string_view bytes) {
   static const Spec& spec = *new Spec(SampleSpec());
-  absl::StatusOr<Json> given = ParseJson(Text(data, size));
-  if (!given.ok()) return 0;
+  absl::StatusOr<Json> given = ParseJson(bytes);
+  if (!given.ok()) return;
   absl::StatusOr<ParamValues> values = NormalizeParams(spec, *given);
   if (!values.ok()) {
     CheckRefusal(values.status());
     FUZZ_CHECK(!ViolationsOf(values.status()).empty());
     FUZZ_CHECK(values.status().GetPayload(kViolationsUrl)->size() <= 4096);
-    return 0;
+    return;
   }
   FUZZ_CHECK(values->size() == spec.params().size());
   FUZZ_CHECK(spec.MakePlan(*values, {}).ok());  // decodes
   FUZZ_CHECK(*NormalizeParams(spec, ToJson(*values)) == *values);
   FUZZ_CHECK(CacheKey(spec, *values, {}, 0).ok());
-  return 0;
 }
+
+}  // namespace radiograph

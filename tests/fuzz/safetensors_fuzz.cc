@@ -30,12 +30,12 @@ void CheckFile(absl::string_view bytes) {
 }
 
 }  // namespace
-}  // namespace radiograph
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace radiograph;
-  CheckFile(Text(data, size));
-  if (size == 0) return 0;
-  Check(safetensors::ParseHeader(Text(data + 1, size - 1), data[0]), data[0]);
-  return 0;
+void Fuzz(absl::string_view bytes) {
+  CheckFile(bytes);
+  if (bytes.empty()) return;
+  int64_t data_bytes = static_cast<unsigned char>(bytes[0]);
+  Check(safetensors::ParseHeader(bytes.substr(1), data_bytes), data_bytes);
 }
+
+}  // namespace radiograph

@@ -7,7 +7,8 @@
 namespace radiograph {
 namespace {
 
-constexpr char kAbc[] = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";  // FIPS 180-4
+constexpr char kAbc[] =
+    "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";  // FIPS 180-4
 
 TEST(Sha256, KnownAnswer) {
   EXPECT_EQ(Sha256Hex("abc"), kAbc);

@@ -92,7 +92,8 @@ absl::Status ReadAt(int fd, int64_t offset, absl::Span<char> into, absl::string_
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return ErrnoStatus(errno, "can't read", path);
     if (got == 0) {
-      return absl::DataLossError(absl::StrCat(path, " ends at byte ", offset, "; ", into.size(), " more were expected"));
+      return absl::DataLossError(
+          absl::StrCat(path, " ends at byte ", offset, "; ", into.size(), " more were expected"));
     }
     into.remove_prefix(got);
     offset += got;
@@ -120,7 +121,8 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, int64_t bytes_max)
     ASSIGN_OR_RETURN(int64_t got, ReadSome(fd.get(), absl::MakeSpan(&text[old], kChunk), path));
     text.resize(old + got);
     if (static_cast<int64_t>(text.size()) > bytes_max) {
-      return absl::InvalidArgumentError(absl::StrCat(path, " holds more than ", bytes_max, " bytes"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(path, " holds more than ", bytes_max, " bytes"));
     }
     if (got == 0) return text;
   }
@@ -170,7 +172,8 @@ absl::Status RemoveTree(const std::string& path) {
 absl::StatusOr<TemporaryFolder> TemporaryFolder::Make(const std::string& parent) {
   RETURN_IF_ERROR(MakeFolders(parent));
   std::string path = absl::StrCat(parent, "/radiograph-XXXXXX");
-  if (mkdtemp(path.data()) == nullptr) return ErrnoStatus(errno, "can't create a folder in", parent);
+  if (mkdtemp(path.data()) == nullptr)
+    return ErrnoStatus(errno, "can't create a folder in", parent);
   return TemporaryFolder(path);
 }
 

@@ -45,7 +45,8 @@ class StrictSax : public nlohmann::detail::json_sax_dom_parser<Json> {
   bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& e) {
     absl::string_view reason = e.what();  // "[json.exception...] parse error at ...: reason"
     reason.remove_prefix(std::min(reason.size(), reason.find("] ") + 2));
-    error_ = absl::StrCat("not JSON at byte ", position, ": ", absl::CHexEscape(reason.substr(0, 200)));
+    error_ =
+        absl::StrCat("not JSON at byte ", position, ": ", absl::CHexEscape(reason.substr(0, 200)));
     return false;
   }
   const std::string& error() const { return error_; }
@@ -183,7 +184,8 @@ std::string JsonNumber(double value) {
   if (!std::isfinite(value)) return "null";
   if (value == 0) return "0";
   char buffer[32];
-  auto [end, error] = std::to_chars(buffer, buffer + sizeof(buffer), std::abs(value), std::chars_format::scientific);
+  auto [end, error] = std::to_chars(buffer, buffer + sizeof(buffer), std::abs(value),
+                                    std::chars_format::scientific);
   absl::string_view text(buffer, end - buffer);  // d[.ddd]e[+-]dd
   size_t e = text.find('e');
   int exponent = 0;
@@ -193,8 +195,10 @@ std::string JsonNumber(double value) {
   int count = static_cast<int>(digits.size());
   int point = exponent + 1;  // value = 0.digits * 10^point
   std::string sign = value < 0 ? "-" : "";
-  if (count <= point && point <= 21) return absl::StrCat(sign, digits, std::string(point - count, '0'));
-  if (0 < point && point <= 21) return absl::StrCat(sign, digits.substr(0, point), ".", digits.substr(point));
+  if (count <= point && point <= 21)
+    return absl::StrCat(sign, digits, std::string(point - count, '0'));
+  if (0 < point && point <= 21)
+    return absl::StrCat(sign, digits.substr(0, point), ".", digits.substr(point));
   if (-6 < point && point <= 0) return absl::StrCat(sign, "0.", std::string(-point, '0'), digits);
   return absl::StrCat(sign, digits.substr(0, 1), count > 1 ? "." : "", digits.substr(1), "e",
                       exponent < 0 ? "-" : "+", std::abs(exponent));
@@ -204,13 +208,27 @@ std::string JsonString(absl::string_view text) {
   std::string out = "\"";
   for (char c : text) {
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
       default:
         if (static_cast<unsigned char>(c) < 0x20) {
           absl::StrAppendFormat(&out, "\\u%04x", static_cast<unsigned>(c));
@@ -225,7 +243,8 @@ std::string JsonString(absl::string_view text) {
 std::string JsonExcerpt(absl::string_view text, size_t bytes_max) {
   if (text.size() <= bytes_max) return JsonString(text);
   size_t end = bytes_max;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // whole characters
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80)
+    --end;  // whole characters
   return JsonString(absl::StrCat(text.substr(0, end), "..."));
 }
 

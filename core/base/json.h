@@ -1,9 +1,9 @@
 // JSON as we accept and write it.
 //
-// Reading is strict: valid UTF-8, one value, no duplicate keys, no comments, a depth and a size with a
-// limit. Writing for digests and results is RFC 8785 (JSON Canonicalization Scheme): keys sorted by
-// UTF-16 code units, numbers as ECMAScript prints them (1, not 1.0; 1e-7, not 1e-07), no spaces.
-// Sources include <nlohmann/json.hpp> themselves; headers need only this one.
+// Reading is strict: valid UTF-8, one value, no duplicate keys, no comments, a depth and a size
+// with a limit. Writing for digests and results is RFC 8785 (JSON Canonicalization Scheme): keys
+// sorted by UTF-16 code units, numbers as ECMAScript prints them (1, not 1.0; 1e-7, not 1e-07), no
+// spaces. Sources include <nlohmann/json.hpp> themselves; headers need only this one.
 #ifndef RADIOGRAPH_CORE_BASE_JSON_H_
 #define RADIOGRAPH_CORE_BASE_JSON_H_
 
@@ -26,8 +26,9 @@ struct JsonLimits {
 // INVALID_ARGUMENT with the position for anything that isn't one JSON value as described above.
 absl::StatusOr<Json> ParseJson(absl::string_view text, JsonLimits limits = {});
 
-// RFC 8785. INVALID_ARGUMENT for NaN and infinities (there is no such JSON), and for integers beyond
-// 2^53 that a double doesn't hold. Canonical text stays as it is when it is read and written again.
+// RFC 8785. INVALID_ARGUMENT for NaN and infinities (there is no such JSON), and for integers
+// beyond 2^53 that a double doesn't hold. Canonical text stays as it is when it is read and written
+// again.
 absl::StatusOr<std::string> CanonicalJson(const Json& value);
 
 // A finite number as ECMAScript's Number::toString prints it; NaN and infinities as "null".

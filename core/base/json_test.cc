@@ -19,25 +19,41 @@ struct NumberCase {
 
 // RFC 8785, appendix B, and the edges of the decimal forms.
 TEST(JsonNumber, PrintsAsEcmaScriptDoes) {
-  for (const NumberCase& c : std::initializer_list<NumberCase>{
-           {0.0, "0"}, {-0.0, "0"}, {5e-324, "5e-324"}, {-5e-324, "-5e-324"},
-           {1.7976931348623157e308, "1.7976931348623157e+308"}, {9007199254740992, "9007199254740992"},
-           {-9007199254740992, "-9007199254740992"}, {295147905179352830000.0, "295147905179352830000"},
-           {9.999999999999997e22, "9.999999999999997e+22"}, {1e23, "1e+23"}, {1e21, "1e+21"},
-           {999999999999999900000.0, "999999999999999900000"}, {333333333.3333333, "333333333.3333333"},
-           {0.000001, "0.000001"}, {1e-7, "1e-7"}, {1.0, "1"}, {-1.5, "-1.5"}, {100, "100"},
-           {333333333.33333325, "333333333.33333325"}, {1424953923781206.2, "1424953923781206.2"}}) {
+  for (const NumberCase& c :
+       std::initializer_list<NumberCase>{{0.0, "0"},
+                                         {-0.0, "0"},
+                                         {5e-324, "5e-324"},
+                                         {-5e-324, "-5e-324"},
+                                         {1.7976931348623157e308, "1.7976931348623157e+308"},
+                                         {9007199254740992, "9007199254740992"},
+                                         {-9007199254740992, "-9007199254740992"},
+                                         {295147905179352830000.0, "295147905179352830000"},
+                                         {9.999999999999997e22, "9.999999999999997e+22"},
+                                         {1e23, "1e+23"},
+                                         {1e21, "1e+21"},
+                                         {999999999999999900000.0, "999999999999999900000"},
+                                         {333333333.3333333, "333333333.3333333"},
+                                         {0.000001, "0.000001"},
+                                         {1e-7, "1e-7"},
+                                         {1.0, "1"},
+                                         {-1.5, "-1.5"},
+                                         {100, "100"},
+                                         {333333333.33333325, "333333333.33333325"},
+                                         {1424953923781206.2, "1424953923781206.2"}}) {
     EXPECT_EQ(JsonNumber(c.value), c.text);
   }
 }
 
 TEST(CanonicalJson, SortsKeysByUtf16) {  // RFC 8785, 3.2.3
-  auto value = ParseJson(R"({"\u20ac":"Euro Sign","\r":"Carriage Return","\ufb33":"Hebrew Letter Dalet With Dagesh",
+  auto value = ParseJson(
+      R"({"\u20ac":"Euro Sign","\r":"Carriage Return","\ufb33":"Hebrew Letter Dalet With Dagesh",
       "1":"One","\ud83d\ude00":"Emoji: Grinning Face","\u0080":"Control","\u00f6":"Latin Small Letter O With Diaeresis"})");
   ASSERT_TRUE(value.ok()) << value.status();
   EXPECT_EQ(*CanonicalJson(*value),
-            "{\"\\r\":\"Carriage Return\",\"1\":\"One\",\"\u0080\":\"Control\",\"ö\":\"Latin Small Letter O With "
-            "Diaeresis\",\"€\":\"Euro Sign\",\"😀\":\"Emoji: Grinning Face\",\"\ufb33\":\"Hebrew Letter Dalet With "
+            "{\"\\r\":\"Carriage Return\",\"1\":\"One\",\"\u0080\":\"Control\",\"ö\":\"Latin Small "
+            "Letter O With "
+            "Diaeresis\",\"€\":\"Euro Sign\",\"😀\":\"Emoji: Grinning Face\",\"\ufb33\":\"Hebrew "
+            "Letter Dalet With "
             "Dagesh\"}");
 }
 
@@ -46,7 +62,8 @@ TEST(CanonicalJson, RefusesWhatJsonCannotHold) {
   EXPECT_FALSE(CanonicalJson(Json(std::numeric_limits<double>::infinity())).ok());
   EXPECT_TRUE(CanonicalJson(Json(int64_t{1} << 53)).ok());
   EXPECT_FALSE(CanonicalJson(Json((int64_t{1} << 53) + 1)).ok());
-  EXPECT_FALSE(CanonicalJson(Json(uint64_t{1} << 63)).ok());  // a double's text is 9223372036854776000
+  EXPECT_FALSE(
+      CanonicalJson(Json(uint64_t{1} << 63)).ok());  // a double's text is 9223372036854776000
   EXPECT_FALSE(CanonicalJson(Json("\xff")).ok());
 }
 

@@ -15,7 +15,9 @@ LogField::LogField(absl::string_view name, double value) : name_(name), json_(Js
 
 std::string LogLine(absl::Time time, LogLevel level, absl::string_view event,
                     std::initializer_list<LogField> fields) {
-  const char* name = level == LogLevel::kInfo ? "info" : level == LogLevel::kWarning ? "warning" : "error";
+  const char* name = level == LogLevel::kInfo      ? "info"
+                     : level == LogLevel::kWarning ? "warning"
+                                                   : "error";
   std::string line = absl::StrCat(
       "{\"time\":\"", absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", time, absl::UTCTimeZone()),
       "\",\"level\":\"", name, "\",\"event\":", JsonString(event));

@@ -21,14 +21,16 @@ class LogField {
  public:
   LogField(absl::string_view name, absl::string_view text);
   LogField(absl::string_view name, const char* text) : LogField(name, absl::string_view(text)) {}
-  LogField(absl::string_view name, const std::string& text) : LogField(name, absl::string_view(text)) {}
+  LogField(absl::string_view name, const std::string& text)
+      : LogField(name, absl::string_view(text)) {}
   LogField(absl::string_view name, bool value) : name_(name), json_(value ? "true" : "false") {}
   LogField(absl::string_view name, double value);
   template <typename Integer, std::enable_if_t<std::is_integral_v<Integer>, int> = 0>
   LogField(absl::string_view name, Integer value) : name_(name), json_(absl::StrCat(value)) {}
 
  private:
-  friend std::string LogLine(absl::Time, LogLevel, absl::string_view, std::initializer_list<LogField>);
+  friend std::string LogLine(absl::Time, LogLevel, absl::string_view,
+                             std::initializer_list<LogField>);
   std::string name_;
   std::string json_;
 };

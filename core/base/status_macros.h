@@ -8,10 +8,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-#define RETURN_IF_ERROR(expression)                                       \
-  do {                                                                    \
+#define RETURN_IF_ERROR(expression)                                               \
+  do {                                                                            \
     if (absl::Status radiograph_status_ = (expression); !radiograph_status_.ok()) \
-      return radiograph_status_;                                          \
+      return radiograph_status_;                                                  \
   } while (false)
 
 #define RADIOGRAPH_CONCAT_(a, b) a##b

@@ -27,8 +27,7 @@ def _is_mentioned(file, texts):
 def check_dead(files):
     included = {target for file in files.values() for _, target, _ in file.includes()}
     for file in files.values():
-        # A corpus is read as a folder.
-        if "/" not in file.path or "/corpus/" in file.path or _STANDARD.match(file.name):
+        if "/" not in file.path or _STANDARD.match(file.name):
             continue
         if file.suffix == "h":
             if file.path not in included:
@@ -36,8 +35,17 @@ def check_dead(files):
         elif file.suffix in ("cc", "proto"):
             if not _is_mentioned(file, _text_elsewhere(files, file.path, ("CMakeLists.txt",))):
                 yield file.path, 1, "no CMakeLists.txt names it: add it to its folder's target or delete it"
-        elif not _is_mentioned(file, _text_elsewhere(files, file.path)):
+        elif not _is_mentioned(file, _text_elsewhere(files, file.path)) and not _is_data_of_a_folder(files, file):
             yield file.path, 1, "no other file mentions it: use it or delete it"
+
+
+def _is_data_of_a_folder(files, file):
+    """A file that is no program, below a folder that some file names by its path: used with the whole folder."""
+    if file.suffix in ("py", "js", "sh") or file.text.startswith("#!"):
+        return False
+    folders = "|".join(re.escape(folder) for folder in _parents(file.path) if "/" in folder)
+    named = re.compile(rf"(?<![\w/])({folders})\b") if folders else None
+    return named is not None and any(named.search(text) for text in _text_elsewhere(files, file.path))
 
 
 def check_guards(files):

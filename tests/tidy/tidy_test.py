@@ -139,6 +139,11 @@ class Tidy(unittest.TestCase):
         self.assert_caught({"core/b.h": header("core/b.h", "")}, "core/b.h:1", "no file includes it")
         self.assert_caught({"core/b.py": ""}, "core/b.py:1", "no other file mentions it")
 
+    def test_data_of_a_folder_that_is_named_is_used(self):
+        changes = {"core/fuzz/corpus/seed1": "{}", "core/fuzz/corpus/make.py": ""}
+        self.assertEqual(len(self.problems(changes)), 2)
+        self.assert_caught({**changes, "core/README.md": "core/fuzz/corpus/"}, "core/fuzz/corpus/make.py:1", "use it")
+
     def test_guards(self):
         text = CLEAN["core/a.h"].replace("CORE_A", "A")
         self.assert_caught({"core/a.h": text}, "core/a.h:1", "RADIOGRAPH_CORE_A_H_")

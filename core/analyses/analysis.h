@@ -1,5 +1,6 @@
 // How an analysis runs: a pure function of inputs, parameters, seed and engine.
-//   absl::StatusOr<Result> Spectrum(const SpectrumParams& params, const Inputs& inputs, Context& context);
+//   absl::StatusOr<Result> Spectrum(const SpectrumParams& params, const Inputs& inputs, Context&
+//   context);
 #ifndef RADIOGRAPH_CORE_ANALYSES_ANALYSIS_H_
 #define RADIOGRAPH_CORE_ANALYSES_ANALYSIS_H_
 
@@ -55,15 +56,15 @@ class Analysis {
  public:
   // A pair that doesn't fit does not compile.
   template <typename P>
-  Analysis(const SpecOf<P>& spec,
-           absl::StatusOr<Result> (*run)(const P&, const Inputs&, Context&))
+  Analysis(const SpecOf<P>& spec, absl::StatusOr<Result> (*run)(const P&, const Inputs&, Context&))
       : spec_(spec), run_([run](const std::any& params, const Inputs& inputs, Context& context) {
           return run(std::any_cast<const P&>(params), inputs, context);
         }) {}
 
   const Spec& spec() const { return spec_; }
   // `params` come from NormalizeParams. Runs inside RunTorch: no exception leaves.
-  absl::StatusOr<Result> Run(const ParamValues& params, const Inputs& inputs, Context& context) const;
+  absl::StatusOr<Result> Run(const ParamValues& params, const Inputs& inputs,
+                             Context& context) const;
 
  private:
   Spec spec_;

@@ -9,6 +9,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "core/base/status_macros.h"
 #include "core/tensor/run_torch.h"
 
 namespace radiograph {
@@ -96,6 +97,20 @@ absl::Status ParallelFor(int64_t count, absl::FunctionRef<absl::Status(int64_t)>
 
 absl::Status ParallelFor(int64_t count, absl::FunctionRef<absl::Status(int64_t)> body) {
   return ParallelFor(count, body, [](int64_t) { return absl::OkStatus(); });
+}
+
+absl::Status ForEachChunk(at::Device device, int64_t total, int64_t chunk,
+                          absl::FunctionRef<absl::Status(int64_t, int64_t)> body,
+                          absl::FunctionRef<absl::Status(int64_t)> report) {
+  if (device.is_cpu()) {
+    return ParallelFor(
+        total, [&](int64_t i) { return body(i, 1); }, report);
+  }
+  for (int64_t begin = 0; begin < total; begin += chunk) {
+    RETURN_IF_ERROR(report(begin));
+    RETURN_IF_ERROR(body(begin, std::min(chunk, total - begin)));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace radiograph

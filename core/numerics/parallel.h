@@ -6,6 +6,8 @@
 #ifndef RADIOGRAPH_CORE_NUMERICS_PARALLEL_H_
 #define RADIOGRAPH_CORE_NUMERICS_PARALLEL_H_
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 
 #include "absl/functional/function_ref.h"
@@ -23,6 +25,13 @@ namespace radiograph {
 absl::Status ParallelFor(int64_t count, absl::FunctionRef<absl::Status(int64_t)> body,
                          absl::FunctionRef<absl::Status(int64_t)> report);
 absl::Status ParallelFor(int64_t count, absl::FunctionRef<absl::Status(int64_t)> body);
+
+// body(begin, count) over [0, total), for bodies that take a batch of matrices on `device`. On the
+// CPU one matrix at a time by ParallelFor; elsewhere `chunk` at a time on this thread, the device
+// being parallel itself.
+absl::Status ForEachChunk(at::Device device, int64_t total, int64_t chunk,
+                          absl::FunctionRef<absl::Status(int64_t begin, int64_t count)> body,
+                          absl::FunctionRef<absl::Status(int64_t)> report);
 
 }  // namespace radiograph
 

@@ -1,0 +1,183 @@
+#include "core/analyses/bilinear/spectrum.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/status_macros.h"
+#include "core/numerics/parallel.h"
+#include "core/numerics/random.h"
+#include "core/numerics/spectrum.h"
+#include "core/numerics/symmetric_eigen.h"
+
+namespace radiograph::bilinear {
+namespace {
+
+// Constants, never from free memory: results must not depend on it.
+constexpr int64_t kChunkOutputs = 64;       // matrices a batch, where the device takes batches
+constexpr int64_t kChunkRows = 1024;        // samples a batch
+constexpr int64_t kChunkNumbers = 1 << 22;  // numbers that a batch of samples makes
+
+// Streams of random numbers. Draw i of the null takes kNullStream + 2 i and the next.
+constexpr uint64_t kSubspaceStream = 2;
+constexpr uint64_t kNullStream = uint64_t{1} << 32;
+
+// body(begin, batch) over the rows of x, converted to `options`; each row makes `numbers` numbers.
+absl::Status ForEachBatch(const at::Tensor& x, const at::TensorOptions& options, int64_t numbers,
+                          Report report, absl::FunctionRef<void(int64_t, const at::Tensor&)> body) {
+  const int64_t rows = std::clamp<int64_t>(kChunkNumbers / numbers, 1, kChunkRows);
+  for (int64_t begin = 0; begin < x.size(0); begin += rows) {
+    RETURN_IF_ERROR(report(static_cast<double>(begin) / x.size(0)));
+    body(begin, x.narrow(0, begin, std::min(rows, x.size(0) - begin)).to(options));
+  }
+  return absl::OkStatus();
+}
+
+// One chunk of outputs, into its places of `spectra`.
+class Decomposer {
+ public:
+  Decomposer(const BilinearLayer& layer, const Coordinates& coordinates, const at::Tensor& probes,
+             const DecomposeOptions& options)
+      : directions_(layer.directions),
+        left_(coordinates.Fold(layer.left)),
+        right_(coordinates.Fold(layer.right)),
+        probes_(coordinates.Project(probes)),
+        coordinates_(coordinates),
+        options_(options),
+        counted_(std::min(kPixelCounts, left_.size(1))) {
+    const int64_t outputs = directions_.size(0);
+    const at::TensorOptions tensor = left_.options();
+    spectra_.eigenvalues = at::empty({outputs, left_.size(1)}, tensor);
+    spectra_.eigenvectors = at::empty({outputs, options.kept, probes.size(1)}, tensor);
+    spectra_.pixel_count = at::empty({outputs, counted_}, tensor);
+    spectra_.quadratic = at::empty({probes.size(0), outputs}, tensor);
+    residuals_ = at::zeros({outputs, 2}, at::kDouble);
+  }
+
+  absl::Status Decompose(int64_t begin, int64_t count) {
+    const at::Tensor matrices = Interaction(directions_.narrow(0, begin, count), left_, right_);
+    const int64_t vectors = std::max(options_.kept, counted_);
+    ASSIGN_OR_RETURN(const SymmetricEigen eigen,
+                     options_.solver == Solver::kTopK
+                         ? TopEigen(matrices, vectors, {options_.seed, kSubspaceStream})
+                         : EigenDecompose(matrices));
+    const at::Tensor pictures =
+        FixSigns(coordinates_.Pictures(eigen.vectors.narrow(-1, 0, vectors)).mT()).mT();
+    spectra_.eigenvalues.narrow(0, begin, count).copy_(eigen.values);
+    spectra_.eigenvectors.narrow(0, begin, count).copy_(pictures.narrow(1, 0, options_.kept));
+    spectra_.pixel_count.narrow(0, begin, count)
+        .copy_(EffectiveCount(pictures.narrow(1, 0, counted_)));
+    const at::Tensor quadratic = (at::matmul(probes_, matrices) * probes_).sum(-1);  // [count, P]
+    spectra_.quadratic.narrow(1, begin, count).copy_(quadratic.t());
+    residuals_.narrow(0, begin, count).select(1, 0).fill_(eigen.residual_max);
+    residuals_.narrow(0, begin, count).select(1, 1).fill_(eigen.orthogonality_max);
+    return absl::OkStatus();
+  }
+
+  Spectra Finish() {
+    const at::Tensor largest = residuals_.amax(0);
+    spectra_.residual_max = largest[0].item<double>();
+    spectra_.orthogonality_max = largest[1].item<double>();
+    return std::move(spectra_);
+  }
+
+ private:
+  const at::Tensor directions_, left_, right_;
+  const at::Tensor probes_;  // y [P, r]
+  const Coordinates& coordinates_;
+  const DecomposeOptions& options_;
+  const int64_t counted_;
+  Spectra spectra_;
+  at::Tensor residuals_;
+};
+
+// The layer's side, rotated by a random orthogonal matrix and folded: side O G^T.
+at::Tensor Rotated(const at::Tensor& side, const Coordinates& coordinates, RandomStream stream) {
+  const at::Tensor rotation = HaarOrthogonal(stream, side.size(1)).to(side.options());
+  return coordinates.Fold(at::matmul(side, rotation));
+}
+
+}  // namespace
+
+absl::StatusOr<Spectra> DecomposeOutputs(const BilinearLayer& layer, const Coordinates& coordinates,
+                                         const at::Tensor& probes, const DecomposeOptions& options,
+                                         Report report) {
+  Decomposer decomposer(layer, coordinates, probes, options);
+  const int64_t outputs = layer.directions.size(0);
+  RETURN_IF_ERROR(ForEachChunk(
+      layer.left.device(), outputs, kChunkOutputs,
+      [&](int64_t begin, int64_t count) { return decomposer.Decompose(begin, count); },
+      [&](int64_t done) { return report(static_cast<double>(done) / outputs); }));
+  return decomposer.Finish();
+}
+
+double FidelityError(const BilinearLayer& layer, const at::Tensor& probes,
+                     const at::Tensor& quadratic) {
+  const at::Tensor exact = Outputs(layer, probes);
+  at::Tensor form = quadratic + ConstantPart(layer);
+  if (layer.has_biases()) form = form + at::matmul(Embed(layer, probes), LinearPart(layer).t());
+  const double largest = exact.abs().max().item<double>();
+  const double error = (form - exact).abs().max().item<double>();
+  return largest > 0 ? error / largest : error;
+}
+
+absl::StatusOr<at::Tensor> NullMaxima(const BilinearLayer& layer, const Coordinates& coordinates,
+                                      int64_t draws, uint64_t seed, Report report) {
+  const int64_t outputs = layer.directions.size(0);
+  at::Tensor maxima = at::empty({draws, outputs}, layer.left.options());
+  for (int64_t draw = 0; draw < draws; ++draw) {
+    const uint64_t stream = kNullStream + 2 * static_cast<uint64_t>(draw);
+    const at::Tensor left = Rotated(layer.left, coordinates, {seed, stream});
+    const at::Tensor right = Rotated(layer.right, coordinates, {seed, stream + 1});
+    RETURN_IF_ERROR(ForEachChunk(
+        layer.left.device(), outputs, kChunkOutputs,
+        [&](int64_t begin, int64_t count) {
+          const at::Tensor matrices =
+              Interaction(layer.directions.narrow(0, begin, count), left, right);
+          maxima[draw].narrow(0, begin, count).copy_(Eigenvalues(matrices).select(-1, 0).abs());
+          return absl::OkStatus();
+        },
+        [&](int64_t done) {
+          return report((draw + static_cast<double>(done) / outputs) / draws);
+        }));
+    RETURN_IF_ERROR(report((draw + 1.0) / draws));
+  }
+  return maxima;
+}
+
+absl::StatusOr<Contributions> MeasureContributions(const Spectra& spectra, const at::Tensor& x,
+                                                   Report report) {
+  const int64_t outputs = spectra.eigenvectors.size(0), kept = spectra.eigenvectors.size(1);
+  const at::Tensor vectors = spectra.eigenvectors.reshape({outputs * kept, -1});
+  const at::Tensor values = spectra.eigenvalues.narrow(1, 0, kept).reshape(-1);
+  at::Tensor sum = at::zeros({outputs * kept}, vectors.options().dtype(at::kDouble));
+  at::Tensor firing = at::zeros_like(sum);
+  RETURN_IF_ERROR(ForEachBatch(
+      x, vectors.options(), outputs * kept, report, [&](int64_t, const at::Tensor& batch) {
+        const at::Tensor contributions = at::matmul(batch, vectors.t()).square() * values;
+        sum += contributions.sum(0, /*keepdim=*/false, at::kDouble);
+        firing += (contributions.abs() > kFiring).sum(0);
+      }));
+  return Contributions{.mean = (sum / x.size(0)).reshape({outputs, kept}),
+                       .firing_frequency = (firing / x.size(0)).reshape({outputs, kept})};
+}
+
+absl::StatusOr<at::Tensor> Logits(const BilinearLayer& layer, const at::Tensor& x, Report report) {
+  const int64_t numbers = 2 * layer.left.size(0) + layer.directions.size(0);
+  at::Tensor logits = at::empty({x.size(0), layer.directions.size(0)}, layer.left.options());
+  RETURN_IF_ERROR(ForEachBatch(
+      x, layer.left.options(), numbers, report, [&](int64_t begin, const at::Tensor& batch) {
+        logits.narrow(0, begin, batch.size(0)).copy_(Outputs(layer, batch));
+      }));
+  return logits;
+}
+
+absl::StatusOr<at::Tensor> SecondMoment(const BilinearLayer& layer, const at::Tensor& x,
+                                        Report report) {
+  at::Tensor sum = at::zeros({x.size(1), x.size(1)}, layer.left.options().dtype(at::kDouble));
+  RETURN_IF_ERROR(
+      ForEachBatch(x, sum.options(), x.size(1), report,
+                   [&](int64_t, const at::Tensor& batch) { sum += at::matmul(batch.t(), batch); }));
+  return sum / x.size(0);
+}
+
+}  // namespace radiograph::bilinear

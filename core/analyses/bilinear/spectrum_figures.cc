@@ -1,0 +1,281 @@
+// Figures of bilinear.spectrum.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/analyses/bilinear/spectrum_facts.h"
+#include "core/results/figures.h"
+
+namespace radiograph::bilinear {
+namespace {
+
+constexpr int64_t kLinesMax = 12;    // outputs that one figure of lines or pictures shows
+constexpr int64_t kBarsMax = 64;     // outputs that one figure of bars shows
+constexpr int64_t kRanksShown = 40;  // eigenvalues of each sign
+constexpr int64_t kPicturesPerSign = 4;
+constexpr int64_t kHeatMapInputsMax = 256;
+constexpr int64_t kContributionsShown = 10;  // of each sign
+
+class Figures {
+ public:
+  explicit Figures(const SpectrumFacts& facts) : facts_(facts), few_(facts.Foremost(kLinesMax)) {}
+
+  std::vector<Figure> Take() {
+    list_.push_back(Spectrum());
+    if (has_pictures()) {
+      list_.push_back(Eigenvectors());
+    } else if (facts_.shapes.inputs <= kHeatMapInputsMax) {
+      list_.push_back(StrongestVectors());
+    }
+    list_.push_back(EffectiveRank());
+    list_.push_back(SpectralMass());
+    if (facts_.null_threshold.defined()) list_.push_back(Significance());
+    for (size_t begin = 0; begin < facts_.explanations.size();) {
+      size_t end = begin;
+      while (end < facts_.explanations.size() &&
+             facts_.explanations[end].sample == facts_.explanations[begin].sample) {
+        ++end;
+      }
+      Explained(begin, end);
+      begin = end;
+    }
+    return std::move(list_);
+  }
+
+ private:
+  bool has_pictures() const { return !facts_.params.image_shape.empty(); }
+  int64_t height() const { return facts_.params.image_shape[facts_.params.image_shape.size() - 2]; }
+  int64_t width() const { return facts_.params.image_shape.back(); }
+
+  // "" or what a caption must say when not all outputs are shown.
+  std::string Shown(const std::vector<int64_t>& outputs) const {
+    if (static_cast<int64_t>(outputs.size()) == facts_.sizes.outputs) return "";
+    return absl::StrCat(" Of ", facts_.sizes.outputs, " outputs the ", outputs.size(),
+                        " with the largest eigenvalues are shown.");
+  }
+
+  std::vector<std::string> Names(const std::vector<int64_t>& outputs) const {
+    std::vector<std::string> names;
+    for (const int64_t c : outputs) names.push_back(facts_.names[c]);
+    return names;
+  }
+
+  // The largest positive and the smallest negative eigenvalues, each from its own end.
+  Figure Spectrum() const {
+    std::vector<Series> series;
+    for (const int64_t c : few_) {
+      std::vector<double> values = ToDoubles(facts_.spectra.eigenvalues[c]);
+      std::sort(values.begin(), values.end(), std::greater<>());
+      const int64_t rank = values.size();
+      Series line{.name = facts_.names[c]};
+      for (int64_t i = 0; i < rank; ++i) {
+        if (i >= kRanksShown && i < rank - kRanksShown) continue;
+        line.x.push_back(i + 1);
+        line.y.push_back(values[i]);
+      }
+      series.push_back(std::move(line));
+    }
+    return Lines(
+        {"spectrum", "Eigenvalues of each output",
+         absl::StrCat(
+             "From the most positive to the most negative. Directions with a positive eigenvalue "
+             "raise the output, with a negative one they lower it; what lies flat at zero is "
+             "not used. A steep fall means that few directions decide.",
+             Shown(few_))},
+        series, {.title = "rank"}, {.title = "eigenvalue", .unit = "logit"});
+  }
+
+  // Pictures over channels are their mean.
+  std::vector<double> PictureOf(const at::Tensor& vector) const {
+    return ToDoubles(vector.reshape({-1, height(), width()}).mean(0));
+  }
+
+  // The first of the kept vectors of one sign, the strongest first; blanks when there are fewer.
+  void AddPictures(int64_t output, bool positive, PictureRow& row) const {
+    const auto values =
+        ToDoubles(facts_.spectra.eigenvalues[output].narrow(0, 0, facts_.sizes.kept));
+    int64_t added = 0;
+    for (size_t j = 0; j < values.size() && added < kPicturesPerSign; ++j) {
+      if (values[j] == 0 || (values[j] > 0) != positive) continue;
+      row.pictures.push_back({.title = absl::StrFormat("%+.3g", values[j]),
+                              .values = PictureOf(facts_.spectra.eigenvectors[output][j])});
+      ++added;
+    }
+    for (; added < kPicturesPerSign; ++added) row.pictures.emplace_back();
+  }
+
+  Figure Eigenvectors() const {
+    PictureGrid grid{.height = height(), .width = width()};
+    for (const char* sign : {"positive", "negative"}) {
+      for (int64_t i = 0; i < kPicturesPerSign; ++i)
+        grid.columns.push_back(absl::StrCat(sign, " ", i + 1));
+    }
+    for (const int64_t c : few_) {
+      PictureRow row{.label = facts_.names[c]};
+      AddPictures(c, true, row);
+      AddPictures(c, false, row);
+      grid.rows.push_back(std::move(row));
+    }
+    const bool channels = facts_.params.image_shape.size() == 3;
+    return Pictures({"eigenvectors", "What each output looks for",
+                     absl::StrCat("One row an output, its eigenvalue above each picture. An input "
+                                  "that looks like a picture on "
+                                  "the left, or like its negative, raises the output; one that "
+                                  "looks like a picture on the right "
+                                  "lowers it. The sign of a picture as a whole means nothing: the "
+                                  "overlap is squared. A blank "
+                                  "place: no more of that sign among the ",
+                                  facts_.sizes.kept, " kept.",
+                                  channels ? " Channels are averaged." : "", Shown(few_))},
+                    grid);
+  }
+
+  Figure StrongestVectors() const {
+    std::vector<std::vector<double>> rows;
+    std::vector<std::string> labels;
+    for (const int64_t c : few_) {
+      rows.push_back(ToDoubles(facts_.spectra.eigenvectors[c][0]));
+      labels.push_back(absl::StrCat(facts_.names[c], " (",
+                                    Rounded(facts_.spectra.eigenvalues[c][0].item<double>()), ")"));
+    }
+    return HeatMap(
+        {"strongest_eigenvector", "The strongest eigenvector of each output",
+         absl::StrCat(
+             "One row an output, with its eigenvalue of largest size; one column an input. Strong "
+             "colours are the inputs that the direction reads; only their relative signs mean "
+             "something. image_shape=[height, width] shows pictures instead.",
+             Shown(few_))},
+        rows, labels, {}, {.title = "input"}, {.title = "output"});
+  }
+
+  Figure EffectiveRank() const {
+    const std::vector<int64_t> outputs = facts_.Foremost(kBarsMax);
+    auto series = [&](const char* name, const at::Tensor& measure) {
+      const std::vector<double> all = ToDoubles(measure);
+      Series bars{.name = name};
+      for (const int64_t c : outputs) bars.y.push_back(all[c]);
+      return bars;
+    };
+    return Bars({"effective_rank", "How many directions each output uses",
+                 absl::StrCat("Low bars: the output is decided by few directions, out of ",
+                              facts_.sizes.rank,
+                              ". The stable rank looks at the largest eigenvalues only, the "
+                              "entropy rank also counts "
+                              "the small ones, the effective rank stands between them.",
+                              Shown(outputs))},
+                Names(outputs),
+                {series("effective rank", facts_.measures.effective_rank),
+                 series("stable rank", facts_.measures.stable_rank),
+                 series("entropy rank", facts_.measures.entropy_rank)},
+                {.title = "output"}, {.title = "rank", .unit = "directions"});
+  }
+
+  Figure SpectralMass() const {
+    const int64_t shown = std::min(kRanksShown, facts_.sizes.rank);
+    std::vector<Series> series;
+    for (const int64_t c : few_) {
+      series.push_back({.name = facts_.names[c],
+                        .y = ToDoubles(facts_.measures.spectral_mass[c].narrow(0, 0, shown))});
+    }
+    return Lines(
+        {"spectral_mass", "How much the first eigenvectors hold",
+         absl::StrCat(
+             "The share of all |eigenvalues| that the first 1, 2, 3, ... hold. Where a line comes "
+             "near 1, the rest could be left out.",
+             Shown(few_))},
+        series, {.title = "eigenvectors"}, {.title = "share of the spectrum"});
+  }
+
+  Figure Significance() const {
+    const std::vector<int64_t> outputs = facts_.Foremost(kBarsMax);
+    const at::Tensor lambda = facts_.spectra.eigenvalues;
+    const auto highest = ToDoubles(lambda.amax(1).clamp_min(0)),
+               lowest = ToDoubles(-lambda.amin(1).clamp_max(0));
+    const auto threshold = ToDoubles(facts_.null_threshold);
+    Series positive{.name = "largest positive"}, negative{.name = "largest negative, as a size"};
+    Series chance{.name = "largest by chance"};
+    for (const int64_t c : outputs) {
+      positive.y.push_back(highest[c]);
+      negative.y.push_back(lowest[c]);
+      chance.y.push_back(threshold[c]);
+    }
+    return Bars({"significance", "Eigenvalues against chance",
+                 absl::StrCat("The last bar of each group is the largest eigenvalue that ",
+                              facts_.sizes.null_draws,
+                              " random rotations of L and R gave. A bar well above it is structure "
+                              "that training put "
+                              "there; one below it could be chance.",
+                              Shown(outputs))},
+                Names(outputs), {positive, negative, chance}, {.title = "output"},
+                {.title = "|eigenvalue|", .unit = "logit"});
+  }
+
+  // Figures of the explanations [begin, end), which are of one sample.
+  void Explained(size_t begin, size_t end) {
+    const int64_t place = facts_.explanations[begin].sample;
+    const int64_t sample = facts_.params.samples[place];
+    list_.push_back(Contributions(sample, facts_.explanations[begin]));
+    if (!has_pictures()) return;
+    PictureGrid grid{.height = height(),
+                     .width = width(),
+                     .columns = {"sample", "strongest for", "strongest against"}};
+    const at::Tensor input = facts_.explained_inputs[place];
+    // One colour scale serves the whole grid: the sample is scaled to the vectors'.
+    const at::Tensor scaled = input / std::max(input.norm().item<double>(), 1e-30);
+    for (size_t i = begin; i < end; ++i) {
+      const Explanation& e = facts_.explanations[i];
+      PictureRow row{.label = absl::StrCat(facts_.names[e.output], " (", Rounded(e.logit), ")")};
+      row.pictures.push_back({.values = PictureOf(scaled)});
+      for (const auto& [vector, largest] : {std::pair{e.positive, e.contributions.amax()},
+                                            std::pair{e.negative, e.contributions.amin()}}) {
+        if (!vector.defined()) {
+          row.pictures.emplace_back();
+        } else {
+          row.pictures.push_back({.title = absl::StrFormat("%+.3g", largest.item<double>()),
+                                  .values = PictureOf(vector)});
+        }
+      }
+      grid.rows.push_back(std::move(row));
+    }
+    list_.push_back(Pictures({absl::StrCat("explanation_", sample),
+                              absl::StrCat("Sample ", sample, ": what speaks for and against"),
+                              "One row for each of the largest logits: the sample (scaled to unit "
+                              "length), then the eigenvectors that add "
+                              "most and take away most, with their contributions to the logit."},
+                             grid));
+  }
+
+  Figure Contributions(int64_t sample, const Explanation& e) const {
+    const std::vector<double> contributions = ToDoubles(e.contributions);
+    std::vector<std::pair<double, int64_t>> order;
+    for (size_t j = 0; j < contributions.size(); ++j) order.emplace_back(-contributions[j], j);
+    std::sort(order.begin(), order.end());
+    Series bars{.name = "contribution"};
+    std::vector<std::string> labels;
+    const int64_t rank = order.size();
+    for (int64_t i = 0; i < rank; ++i) {
+      if (i >= kContributionsShown && i < rank - kContributionsShown) continue;
+      labels.push_back(absl::StrCat("#", order[i].second + 1));
+      bars.y.push_back(-order[i].first);
+    }
+    return Bars(
+        {absl::StrCat("contributions_", sample),
+         absl::StrCat("Sample ", sample, ": contributions to output ", facts_.names[e.output]),
+         absl::StrCat("The eigenvectors that add most to the largest logit (", Rounded(e.logit),
+                      ") and that take most away; # is the place by |eigenvalue|. All "
+                      "contributions, with the "
+                      "linear and constant parts where there are biases, add up to the logit.")},
+        labels, {bars}, {.title = "eigenvector"}, {.title = "contribution", .unit = "logit"});
+  }
+
+  const SpectrumFacts& facts_;
+  const std::vector<int64_t> few_;
+  std::vector<Figure> list_;
+};
+
+}  // namespace
+
+std::vector<Figure> SpectrumFigures(const SpectrumFacts& facts) { return Figures(facts).Take(); }
+
+}  // namespace radiograph::bilinear

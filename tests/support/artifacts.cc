@@ -1,0 +1,113 @@
+#include "tests/support/artifacts.h"
+
+#include <ATen/Parallel.h>
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "core/base/file.h"
+#include "core/base/status_macros.h"
+#include "core/tensor/tensors.h"
+#include "tests/support/status_matchers.h"
+
+namespace radiograph::testing {
+namespace {
+
+class TestContext : public Context {
+ public:
+  explicit TestContext(const RunOptions& options) : options_(options) {}
+  at::Device device() const override { return at::kCPU; }
+  int64_t threads() const override { return at::get_num_threads(); }
+  uint64_t seed() const override { return options_.seed; }
+  absl::Status Progress(double fraction, absl::string_view, absl::string_view) override {
+    EXPECT_GE(fraction, last_);
+    EXPECT_LE(fraction, 1);
+    last_ = fraction;
+    return calls_++ == options_.cancel_after ? absl::CancelledError("user") : absl::OkStatus();
+  }
+
+ private:
+  const RunOptions options_;
+  double last_ = 0;
+  int64_t calls_ = 0;
+};
+
+Artifact Open(const std::string& path, absl::string_view config_json) {
+  Artifact artifact;
+  auto file = safetensors::MappedTensors::Open(path, path);
+  EXPECT_OK(file);
+  artifact.header.tensors = (*file)->header().tensors;
+  auto architecture = ResolveArchitecture(artifact.header.tensors, config_json);
+  EXPECT_OK(architecture);
+  artifact.header.architecture = *architecture;
+  artifact.files.push_back(*std::move(file));
+  return artifact;
+}
+
+}  // namespace
+
+Artifact ArtifactOf(const std::map<std::string, at::Tensor>& tensors,
+                    absl::string_view config_json) {
+  auto folder = TemporaryFolder::Make();
+  EXPECT_OK(folder);
+  const std::string path = folder->path() + "/model.safetensors";
+  std::map<std::string, Array> arrays;
+  std::vector<safetensors::TensorSpec> specs;
+  for (const auto& [name, tensor] : tensors) {
+    const Array& array = arrays[name] = ToArray(name, {}, tensor);
+    specs.push_back({.name = name, .dtype = array.dtype, .shape = array.shape});
+  }
+  auto writer = safetensors::Writer::Create(path, std::move(specs));
+  EXPECT_OK(writer);
+  for (const auto& info : writer->tensors()) EXPECT_OK(writer->Append(arrays[info.name].bytes));
+  EXPECT_OK(writer->Finish());
+  return Open(path, config_json);  // the mapping outlives the file's name
+}
+
+Artifact ArtifactFrom(const std::string& path) { return Open(path, ""); }
+
+absl::StatusOr<Result> RunAnalysis(absl::string_view name, absl::string_view params,
+                                   const std::map<std::string, Artifact>& inputs,
+                                   RunOptions options) {
+  ASSIGN_OR_RETURN(const Json given, ParseJson(params));
+  Headers headers;
+  Inputs artifacts;
+  for (const auto& [input, artifact] : inputs) {
+    headers.inputs[input] = {artifact.header};
+    artifacts.artifacts[input] = {artifact};
+  }
+  for (const Analysis& analysis : Registry()) {
+    if (analysis.spec().name() != name) continue;
+    ASSIGN_OR_RETURN(const ParamValues values, NormalizeParams(analysis.spec(), given));
+    RETURN_IF_ERROR(analysis.spec().MakePlan(values, headers).status());
+    TestContext context(options);
+    return analysis.Run(values, artifacts, context);
+  }
+  return absl::NotFoundError(name);
+}
+
+at::Tensor ArrayOf(const Result& result, absl::string_view name) {
+  for (const Array& array : result.arrays) {
+    if (array.name == name) return ToTensor(array);
+  }
+  ADD_FAILURE() << "no array " << name;
+  return at::zeros({0});
+}
+
+const Metric& MetricOf(const Result& result, absl::string_view name) {
+  for (const Metric& metric : result.metrics) {
+    if (metric.name == name) return metric;
+  }
+  ADD_FAILURE() << "no metric " << name;
+  static const auto& none = *new Metric;
+  return none;
+}
+
+const Finding* FindingOf(const Result& result, absl::string_view code) {
+  for (const Finding& finding : result.findings) {
+    if (finding.code == code) return &finding;
+  }
+  return nullptr;
+}
+
+}  // namespace radiograph::testing

@@ -32,6 +32,15 @@ std::string Label(absl::string_view text) {
   return absl::StrReplaceAll(text, {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}});
 }
 
+std::string Name(absl::string_view text) {
+  size_t end = 0;
+  for (int characters = 0; end < text.size(); ++end) {
+    bool starts_character = (text[end] & 0xC0) != 0x80;
+    if (starts_character && ++characters > kNameMax) break;
+  }
+  return absl::StrCat(Label(text.substr(0, end)), end < text.size() ? "\u2026" : "");
+}
+
 Json Number(double value) {
   if (!std::isfinite(value)) return nullptr;
   double rounded = 0;
@@ -67,23 +76,26 @@ Json Axis(const FigureAxis& axis) {
 }
 
 Json Layout(const FigureText& text, int height) {
-  return {{"title", {{"text", Label(text.title)}, {"font", {{"size", 15}}}}},
-          {"font", {{"family", "system-ui, sans-serif"}, {"size", 13}, {"color", "#444"}}},
-          {"height", height},
-          {"margin", {{"l", 56}, {"r", 16}, {"t", 48}, {"b", 48}}},
-          {"paper_bgcolor", "rgba(0,0,0,0)"},
-          {"plot_bgcolor", "rgba(0,0,0,0)"},
-          {"hovermode", "closest"},
-          // Tableau's ten, in the order in which neighbours differ most.
-          {"colorway",
-           {"#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#b07aa1", "#edc948", "#76b7b2", "#9c755f",
-            "#ff9da7", "#bab0ac"}}};
+  return {
+      {"title", {{"text", Label(text.title)}, {"font", {{"size", 15}}}}},
+      {"font", {{"family", "system-ui, sans-serif"}, {"size", 13}, {"color", "#444"}}},
+      {"height", height},
+      {"margin", {{"l", 56}, {"r", 16}, {"t", 48}, {"b", 48}}},
+      {"paper_bgcolor", "rgba(0,0,0,0)"},
+      {"plot_bgcolor", "rgba(0,0,0,0)"},
+      {"hovermode", "closest"},
+      {"modebar", {{"bgcolor", "rgba(0,0,0,0)"}, {"color", "#999"}, {"activecolor", "#1f5fa8"}}},
+      // Tableau's ten, in the order in which neighbours differ most.
+      {"colorway",
+       {"#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#b07aa1", "#edc948", "#76b7b2", "#9c755f",
+        "#ff9da7", "#bab0ac"}}};
 }
 
 void SetColours(const HeatMapOptions& options, double largest, Json* trace) {
   double limit = options.limit.value_or(largest);
   if (!(limit > 0)) limit = 1;
-  Json bar = {{"thickness", 12}, {"outlinewidth", 0}};
+  Json bar = {{"thickness", 12}, {"outlinewidth", 0}, {"lenmode", "pixels"}, {"len", 190},
+              {"y", 1},          {"yanchor", "top"}};
   if (!options.unit.empty()) bar["title"] = {{"text", Label(options.unit)}, {"side", "right"}};
   (*trace)["colorscale"] = options.diverging ? DivergingScale() : SequentialScale();
   (*trace)["zmin"] = Number(options.diverging ? -limit : 0);

@@ -14,6 +14,9 @@ namespace radiograph::figure_parts {
 
 // Plotly reads pseudo-HTML in every text; this makes it text again.
 std::string Label(absl::string_view text);
+// The same, cut to kNameMax characters: a name must not push the drawing aside.
+inline constexpr int kNameMax = 24;
+std::string Name(absl::string_view text);
 
 // Rounded to 6 significant digits; null when not finite.
 Json Number(double value);

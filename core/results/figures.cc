@@ -12,9 +12,9 @@ namespace radiograph {
 namespace {
 
 using figure_parts::Finish;
-using figure_parts::Label;
 using figure_parts::LargestMagnitude;
 using figure_parts::Layout;
+using figure_parts::Name;
 using figure_parts::Number;
 using figure_parts::Numbers;
 using figure_parts::SetColours;
@@ -24,7 +24,7 @@ Json Categories(const std::vector<std::string>& labels, size_t count) {
   std::set<std::string> taken;
   Json categories = Json::array();
   for (size_t i = 0; i < count; ++i) {
-    std::string label = i < labels.size() ? Label(labels[i]) : absl::StrCat(i);
+    std::string label = i < labels.size() ? Name(labels[i]) : absl::StrCat(i);
     std::string unique = label;
     for (int n = 2; !taken.insert(unique).second; ++n) unique = absl::StrCat(label, " (", n, ")");
     categories.push_back(unique);
@@ -57,7 +57,7 @@ Figure Lines(const FigureText& text, const std::vector<Series>& series, const Fi
   Json data = Json::array();
   for (const Series& one : series) {
     Json trace = {{"type", "scatter"},
-                  {"name", Label(one.name)},
+                  {"name", Name(one.name)},
                   {"y", Numbers(one.y)},
                   {"mode", one.dashed ? "lines" : "lines+markers"},
                   {"line", {{"width", 1.5}, {"dash", one.dashed ? "dash" : "solid"}}},
@@ -72,6 +72,7 @@ Figure Lines(const FigureText& text, const std::vector<Series>& series, const Fi
   }
   Json layout = Layout(text, 420);
   layout["xaxis"] = figure_parts::Axis(x);
+  layout["xaxis"]["zeroline"] = false;
   layout["yaxis"] = figure_parts::Axis(y);
   layout["showlegend"] = series.size() > 1;
   return Finish(text, data, layout);
@@ -83,7 +84,7 @@ Figure Bars(const FigureText& text, const std::vector<std::string>& labels,
   Json categories = Categories(labels, labels.size());
   for (const Series& one : series) {
     Json trace = {{"type", "bar"},
-                  {"name", Label(one.name)},
+                  {"name", Name(one.name)},
                   {"x", categories},
                   {"y", Numbers(one.y)},
                   {"hovertemplate", "%{x}: %{y:.4g}<extra>%{fullData.name}</extra>"}};

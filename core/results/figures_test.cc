@@ -58,6 +58,14 @@ TEST(Lines, LeavesPlotlyEmptyWhenALabelIsNotUtf8) {
   EXPECT_THAT(Lines({"a", "\xff", ""}, {}, {}, {}).plotly, IsEmpty());
 }
 
+TEST(Lines, CutsLongNamesBetweenCharacters) {
+  std::string accents;
+  for (int i = 0; i < 25; ++i) accents += "\xc3\xa9";
+  Json json = Parsed(Lines({"a", "", ""}, {{.name = accents}, {.name = accents.substr(2)}}, {}, {}));
+  EXPECT_EQ(json["data"][0]["name"], accents.substr(2) + "\xe2\x80\xa6");
+  EXPECT_EQ(json["data"][1]["name"], accents.substr(2));
+}
+
 TEST(Bars, GivesEqualLabelsPlacesOfTheirOwn) {
   Figure figure = Bars({"bars", "", ""}, {"3", "3", "3 (2)"}, {{.y = {1, 2, 4}}}, {}, {});
   Json json = Parsed(figure);

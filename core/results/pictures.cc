@@ -10,9 +10,9 @@ namespace radiograph {
 namespace {
 
 using figure_parts::Finish;
-using figure_parts::Label;
 using figure_parts::LargestMagnitude;
 using figure_parts::Layout;
+using figure_parts::Name;
 using figure_parts::Number;
 using figure_parts::SetColours;
 
@@ -69,7 +69,7 @@ Json MosaicTitles(const PictureGrid& grid, const Mosaic& mosaic) {
       if (pictures[c].title.empty()) continue;
       x.push_back(mosaic.left(c) + 0.5 * (mosaic.width - 1));
       y.push_back(mosaic.top(r) - 0.5);
-      titles.push_back(Label(pictures[c].title));
+      titles.push_back(Name(pictures[c].title));
     }
   }
   return {{"type", "scatter"},
@@ -87,7 +87,7 @@ Json MosaicAxis(int64_t count, double first, double step, const std::vector<std:
   Json places = Json::array(), texts = Json::array();
   for (int64_t i = 0; i < std::min(count, static_cast<int64_t>(labels.size())); ++i) {
     places.push_back(first + step * i);
-    texts.push_back(Label(labels[i]));
+    texts.push_back(Name(labels[i]));
   }
   return {{"tickmode", "array"}, {"tickvals", places},   {"ticktext", texts},
           {"ticks", ""},         {"showgrid", false},    {"zeroline", false},
@@ -107,8 +107,6 @@ Figure Pictures(const FigureText& text, const PictureGrid& grid) {
   double aspect = static_cast<double>(mosaic.total_height()) / mosaic.total_width();
   int64_t width = std::min<int64_t>(800, 110 * mosaic.columns);  // of the drawing, in CSS pixels
   Json layout = Layout(text, 110 + static_cast<int>(std::lround(aspect * width)));
-  // For whoever shows it narrower: the drawing's height over its width.
-  layout["meta"] = {{"aspect", Number(aspect)}};
   layout["xaxis"] = MosaicAxis(mosaic.columns, 0.5 * (mosaic.width - 1),
                                mosaic.width + mosaic.gap_right, grid.columns);
   layout["xaxis"]["side"] = "top";
@@ -117,6 +115,7 @@ Figure Pictures(const FigureText& text, const PictureGrid& grid) {
                                mosaic.height + mosaic.gap_above, labels);
   layout["yaxis"]["range"] = {mosaic.total_height(), -1};
   layout["yaxis"]["scaleanchor"] = "x";
+  layout["yaxis"]["constraintoward"] = "top";
   layout["shapes"] =
       Json::array({{{"type", "path"},
                     {"path", frames},

@@ -29,8 +29,7 @@ struct SourceFile {
 
 struct ResolvedArtifact {
   ArtifactHeader header;
-  std::map<std::string, std::string> file_of;  // tensor -> file
-  std::string digest;                          // InputDigest
+  std::string digest;  // InputDigest
 };
 
 // MODEL: one or more *.safetensors, optional config.json, model.safetensors.index.json and

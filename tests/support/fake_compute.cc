@@ -1,5 +1,5 @@
 // A compute process without LibTorch that does what the name of its analysis says:
-//   fake.ok      one progress, a result, done
+//   fake.ok      one progress, a result (run.json tells the process id), done
 //   fake.refuse  done with INVALID_ARGUMENT and a payload
 //   fake.crash   says something on stderr and dies by SIGKILL
 //   fake.wait    until it is cancelled
@@ -8,6 +8,7 @@
 //   fake.junk    a line that is no message
 //   fake.long    a line that does not end
 //   fake.self    done, the message says how the process was started
+// It writes its process id to <job folder>/pid first.
 #include <dirent.h>
 #include <signal.h>
 #include <unistd.h>
@@ -66,7 +67,9 @@ std::string Self() {
 
 absl::Status WriteResult(const std::string& folder) {
   absl::Status status = WriteFile(folder + "/out/result.json", "{\"schema\":1}");
-  if (status.ok()) status = WriteFile(folder + "/out/run.json", "{}");
+  if (status.ok())
+    status = WriteFile(folder + "/out/run.json", absl::StrCat("{\"pid\":", getpid(), "}"));
+  if (status.ok()) status = WriteFile(folder + "/out/arrays.safetensors", "arrays");
   if (status.ok()) status = MakeFolders(folder + "/out/figures");
   if (status.ok()) status = WriteFile(folder + "/out/figures/a.json", "{\"data\":[]}");
   return status;
@@ -118,6 +121,7 @@ void Main() {
     auto* run = std::get_if<RunFrame>(&frame);
     if (run == nullptr) continue;  // a cancel that came too late
     auto text = ReadFile(run->folder + "/job.json", 1 << 20);
+    if (!WriteFile(run->folder + "/pid", absl::StrCat(getpid())).ok()) _exit(1);
     Say(ToLine(StartedFrame{}));
     Do(JobRequest::Parse(text.value()).value().analysis, run->folder, lines);
   }

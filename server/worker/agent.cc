@@ -1,0 +1,63 @@
+#include "server/worker/agent.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/file.h"
+#include "core/base/log.h"
+#include "core/base/status_macros.h"
+#include "server/worker/devices.h"
+#include "server/worker/slot.h"
+
+namespace radiograph {
+namespace {
+
+// Beyond the grace of a cancel: to tell the server.
+constexpr absl::Duration kReportTimeMax = absl::Seconds(5);
+
+}  // namespace
+
+Agent::Agent(AgentOptions options, std::shared_ptr<grpc::Channel> channel,
+             std::unique_ptr<BlobSource> blobs)
+    : options_(std::move(options)), channel_(std::move(channel)), blobs_(std::move(blobs)) {}
+
+Agent::~Agent() {
+  for (auto& slot : slots_) slot->link().Close();  // all at once, before each is waited for
+}
+
+absl::Status Agent::Start() {
+  const std::string folder = options_.folder + "/slots";
+  RETURN_IF_ERROR(RemoveTree(folder));
+  const std::string incarnation = RandomId();
+  for (const std::string& device : options_.devices) {
+    Slot::Options slot;
+    slot.link.slot = absl::StrCat(options_.name, "/", device);
+    slot.link.incarnation = incarnation;
+    slot.link.token = options_.token;
+    slot.link.memory_bytes = MemoryBytes(device);
+    slot.link.free_cache_bytes = [this] { return blobs_->free_bytes(); };
+    slot.compute.binary = options_.compute_binary;
+    slot.compute.device = device;
+    slot.compute.threads = options_.threads;
+    slot.compute.cancel_grace = options_.cancel_grace;
+    slot.folder = absl::StrCat(folder, "/", slots_.size());
+    RETURN_IF_ERROR(MakeFolders(slot.folder));
+    slots_.push_back(std::make_unique<Slot>(std::move(slot), channel_, blobs_.get()));
+  }
+  return absl::OkStatus();
+}
+
+void Agent::Drain(absl::Duration grace) {
+  for (auto& slot : slots_) slot->link().Drain();
+  const absl::Time deadline = absl::Now() + grace;
+  for (auto& slot : slots_) slot->link().AwaitRest(deadline - absl::Now());
+  for (auto& slot : slots_) slot->link().StopJob(StopReason::kDraining);
+  const absl::Time end = absl::Now() + options_.cancel_grace + kReportTimeMax;
+  for (auto& slot : slots_) {
+    if (slot->link().AwaitRest(end - absl::Now())) continue;
+    Log(LogLevel::kWarning, "drain_broken_off", {{"worker", options_.name}});
+    slot->link().Close();
+  }
+}
+
+}  // namespace radiograph

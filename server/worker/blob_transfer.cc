@@ -1,0 +1,172 @@
+#include "server/worker/blob_transfer.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "absl/random/random.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "core/base/digest.h"
+#include "core/base/file.h"
+#include "core/base/status_macros.h"
+#include "server/rpc/status.h"
+
+namespace radiograph {
+namespace {
+
+constexpr absl::Duration kRetryPauseMin = absl::Milliseconds(50);
+constexpr absl::Duration kRetryPauseMax = absl::Seconds(2);
+
+absl::Status StoppedStatus() { return absl::CancelledError("asked to stop"); }
+
+// A call of ours that a stop request cancels.
+class StoppableContext {
+ public:
+  StoppableContext(const std::string& token, std::stop_token stop)
+      : cancel_(std::move(stop), Cancel{&context_}) {
+    Authorize(token, context_);
+  }
+  grpc::ClientContext* get() { return &context_; }
+
+ private:
+  struct Cancel {
+    grpc::ClientContext* context;
+    void operator()() const { context->TryCancel(); }
+  };
+  grpc::ClientContext context_;
+  std::stop_callback<Cancel> cancel_;
+};
+
+// True once a stop is requested.
+bool PauseUnlessStopped(std::stop_token stop, absl::Duration pause) {
+  absl::Mutex mu;
+  std::stop_callback wake(stop, [&mu] { absl::MutexLock lock(&mu); });
+  absl::MutexLock lock(&mu);
+  auto stopped = [&stop] { return stop.stop_requested(); };
+  return mu.AwaitWithTimeout(absl::Condition(&stopped), pause);
+}
+
+}  // namespace
+
+std::string RandomId() {
+  absl::BitGen random;
+  return absl::StrFormat("%016x%016x", absl::Uniform<uint64_t>(random),
+                         absl::Uniform<uint64_t>(random));
+}
+
+void Authorize(const std::string& token, grpc::ClientContext& context) {
+  if (!token.empty()) context.AddMetadata("authorization", "Bearer " + token);
+}
+
+absl::Status RetryUnavailable(std::stop_token stop, const std::function<absl::Status()>& attempt) {
+  absl::Duration pause = kRetryPauseMin;
+  while (true) {
+    if (stop.stop_requested()) return StoppedStatus();
+    absl::Status status = attempt();
+    if (stop.stop_requested() && !status.ok()) return StoppedStatus();
+    if (!absl::IsUnavailable(status)) return status;
+    if (PauseUnlessStopped(stop, pause)) return StoppedStatus();
+    pause = std::min(2 * pause, kRetryPauseMax);
+  }
+}
+
+BlobTransfer::BlobTransfer(std::shared_ptr<grpc::Channel> channel, std::string token)
+    : stub_(v1::Blobs::NewStub(channel)), token_(std::move(token)) {}
+
+absl::StatusOr<std::set<std::string>> BlobTransfer::FindMissing(
+    const std::vector<std::string>& sha256, std::stop_token stop) {
+  v1::FindMissingRequest request;
+  for (const std::string& digest : sha256) request.add_sha256(digest);
+  v1::FindMissingResponse response;
+  RETURN_IF_ERROR(RetryUnavailable(stop, [&] {
+    StoppableContext context(token_, stop);
+    return FromGrpc(stub_->FindMissing(context.get(), request, &response));
+  }));
+  return std::set<std::string>(response.missing().begin(), response.missing().end());
+}
+
+absl::Status BlobTransfer::Upload(const std::string& path, const std::string& sha256, int64_t size,
+                                  std::stop_token stop) {
+  v1::Blob blob;
+  blob.set_sha256(sha256);
+  blob.set_size(size);
+  const std::string upload_id = RandomId();
+  return RetryUnavailable(stop, [&] { return UploadOnce(path, blob, upload_id, stop); });
+}
+
+absl::Status BlobTransfer::UploadOnce(const std::string& path, const v1::Blob& blob,
+                                      const std::string& upload_id, std::stop_token stop) {
+  v1::QueryWriteStatusRequest query;
+  query.set_upload_id(upload_id);
+  *query.mutable_blob() = blob;
+  v1::QueryWriteStatusResponse known;
+  StoppableContext query_context(token_, stop);
+  absl::Status status = FromGrpc(stub_->QueryWriteStatus(query_context.get(), query, &known));
+  if (!status.ok() && !absl::IsNotFound(status)) return status;
+  if (known.complete()) return absl::OkStatus();
+
+  ASSIGN_OR_RETURN(UniqueFd file, OpenFile(path, O_RDONLY));
+  StoppableContext context(token_, stop);
+  v1::WriteResponse response;
+  auto writer = stub_->Write(context.get(), &response);
+  v1::WriteRequest request;
+  request.set_upload_id(upload_id);
+  *request.mutable_blob() = blob;
+  int64_t offset = known.committed_size();
+  do {
+    request.set_offset(offset);
+    request.mutable_data()->resize(std::min(kTransferChunkBytes, blob.size() - offset));
+    absl::Status read = ReadAt(file.get(), offset, absl::MakeSpan(*request.mutable_data()), path);
+    if (!read.ok()) return read;  // the destructors cancel the call
+    offset += request.data().size();
+    if (!writer->Write(request)) break;
+    request.clear_upload_id();
+    request.clear_blob();
+  } while (offset < blob.size());
+  writer->WritesDone();
+  RETURN_IF_ERROR(FromGrpc(writer->Finish()));
+  if (response.complete()) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat("the server has ", response.committed_size(), " of ", blob.size(), " bytes"));
+}
+
+absl::Status BlobTransfer::Download(const std::string& sha256, int64_t size,
+                                    const std::string& path, std::stop_token stop) {
+  RETURN_IF_ERROR(RetryUnavailable(stop, [&] { return DownloadOnce(sha256, size, path, stop); }));
+  ASSIGN_OR_RETURN(FileDigest got, Sha256OfFile(path));
+  if (got.sha256 == sha256 && got.size == size) return absl::OkStatus();
+  unlink(path.c_str());
+  return absl::DataLossError(absl::StrCat("blob ", sha256, " of ", size, " bytes arrived as ",
+                                          got.sha256, " of ", got.size, " bytes"));
+}
+
+absl::Status BlobTransfer::DownloadOnce(const std::string& sha256, int64_t size,
+                                        const std::string& path, std::stop_token stop) {
+  ASSIGN_OR_RETURN(UniqueFd file, OpenFile(path, O_WRONLY | O_CREAT | O_APPEND));
+  ASSIGN_OR_RETURN(int64_t have, FileSize(file.get(), path));
+  if (have < size) {
+    v1::ReadRequest request;
+    request.set_sha256(sha256);
+    request.set_offset(have);
+    StoppableContext context(token_, stop);
+    auto reader = stub_->Read(context.get(), request);
+    v1::ReadResponse response;
+    absl::Status written;
+    while (written.ok() && reader->Read(&response)) {
+      written = WriteAll(file.get(), response.data(), path);
+    }
+    if (!written.ok()) context.get()->TryCancel();
+    absl::Status status = FromGrpc(reader->Finish());
+    RETURN_IF_ERROR(written);
+    RETURN_IF_ERROR(status);
+  }
+  if (fsync(file.get()) != 0) return ErrnoStatus(errno, "can't sync", path);
+  return absl::OkStatus();
+}
+
+}  // namespace radiograph

@@ -1,0 +1,40 @@
+// The agent's words to this process, read by a thread that does nothing else. When the agent is
+// gone, that thread ends the process at once, whatever the others do: a busy compute process must
+// not outlive its agent and keep the device.
+#ifndef RADIOGRAPH_CORE_COMPUTE_CONTROL_H_
+#define RADIOGRAPH_CORE_COMPUTE_CONTROL_H_
+
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+
+namespace radiograph {
+
+class Control {
+ public:
+  struct Job {
+    std::string folder;
+    std::stop_token stop;  // a cancel
+  };
+
+  // Starts the thread, which never ends: a Control lives as long as the process.
+  explicit Control(int fd);
+  Control(const Control&) = delete;
+
+  // Waits for the next job.
+  Job Next();
+
+ private:
+  [[noreturn]] void Read(int fd);
+
+  absl::Mutex mu_;
+  std::optional<Job> next_ ABSL_GUARDED_BY(mu_);
+  std::stop_source stop_ ABSL_GUARDED_BY(mu_);  // of the newest job
+};
+
+}  // namespace radiograph
+
+#endif  // RADIOGRAPH_CORE_COMPUTE_CONTROL_H_

@@ -1,0 +1,171 @@
+#include "core/compute/run_job.h"
+
+#include <c10/core/CachingDeviceAllocator.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "core/base/file.h"
+#include "core/base/log.h"
+#include "core/base/status_macros.h"
+#include "core/compute/machine.h"
+#include "core/process/job_folder.h"
+#include "core/results/bundle.h"
+#include "core/tensor/run_torch.h"
+
+namespace radiograph {
+namespace {
+
+constexpr int64_t kJobBytesMax = 256 << 20;
+using Say = absl::FunctionRef<void(const Progress&)>;
+
+class JobContext : public Context {
+ public:
+  JobContext(const ComputeEnvironment& environment, int64_t seed, Say say, std::stop_token stop)
+      : environment_(environment), seed_(seed), say_(say), stop_(std::move(stop)) {}
+
+  at::Device device() const override { return environment_.device; }
+  int64_t threads() const override { return environment_.engine.threads; }
+  uint64_t seed() const override { return seed_; }
+
+  absl::Status Progress(double fraction, absl::string_view phase,
+                        absl::string_view message) override {
+    if (stop_.stop_requested()) return absl::CancelledError("the job was asked to stop");
+    absl::Time now = absl::Now();
+    if (phase == phase_ && now - told_ < kProgressInterval) return absl::OkStatus();
+    phase_ = std::string(phase);
+    told_ = now;
+    say_({std::clamp(fraction, 0.0, 1.0), phase_, std::string(message)});
+    return absl::OkStatus();
+  }
+
+ private:
+  const ComputeEnvironment& environment_;
+  const uint64_t seed_;
+  const Say say_;
+  const std::stop_token stop_;
+  std::string phase_;
+  absl::Time told_ = absl::InfinitePast();
+};
+
+absl::StatusOr<const Analysis*> FindAnalysis(absl::Span<const Analysis> analyses,
+                                             const JobRequest& request) {
+  for (const Analysis& analysis : analyses) {
+    if (analysis.spec().name() == request.analysis &&
+        analysis.spec().version() == request.version) {
+      return &analysis;
+    }
+  }
+  return absl::FailedPreconditionError(absl::StrCat("this radiograph-compute does not offer ",
+                                                    request.analysis, "@", request.version));
+}
+
+absl::StatusOr<Artifact> LoadArtifact(const std::string& folder, const JobInput& input) {
+  Artifact artifact;
+  artifact.digest = input.digest;
+  artifact.header.architecture = input.architecture;
+  artifact.header.roles = input.roles;
+  for (const NamedBlob& file : input.files) {
+    std::string path = absl::StrCat(folder, "/blobs/", file.sha256);
+    if (file.name == "names.json") {
+      ASSIGN_OR_RETURN(std::string text, ReadFile(path, kNamesBytesMax));
+      ASSIGN_OR_RETURN(artifact.names, ParseNames(text));
+    } else if (absl::EndsWith(file.name, ".safetensors")) {
+      ASSIGN_OR_RETURN(auto tensors, safetensors::MappedTensors::Open(path, file.name));
+      const auto& infos = tensors->header().tensors;
+      artifact.header.tensors.insert(artifact.header.tensors.end(), infos.begin(), infos.end());
+      artifact.files.push_back(std::move(tensors));
+    }
+  }
+  std::sort(artifact.header.tensors.begin(), artifact.header.tensors.end(),
+            [](const auto& a, const auto& b) { return a.name < b.name; });
+  return artifact;
+}
+
+absl::StatusOr<Inputs> LoadInputs(const std::string& folder, const JobRequest& request) {
+  Inputs inputs;
+  for (const auto& [name, artifacts] : request.inputs) {
+    for (const JobInput& input : artifacts) {
+      ASSIGN_OR_RETURN(Artifact artifact, LoadArtifact(folder, input));
+      inputs.artifacts[name].push_back(std::move(artifact));
+    }
+  }
+  return inputs;
+}
+
+ResultIdentity IdentityOf(const JobRequest& request, const ParamValues& params) {
+  ResultIdentity identity;
+  identity.analysis = request.analysis;
+  identity.version = request.version;
+  identity.params = params;
+  identity.seed = request.seed;
+  for (const auto& [name, artifacts] : request.inputs) {
+    for (const JobInput& input : artifacts) identity.inputs[name].push_back(input.digest);
+  }
+  return identity;
+}
+
+// Peaks since the start of the job. A device counts what its allocator handed out; one that is
+// broken by now counts nothing.
+void ResetPeaks(at::Device device) {
+  ResetPeakHostBytes();
+  if (device.is_cpu()) return;
+  absl::Status status = RunTorch([&] {
+    at::getDeviceAllocator(device.type())->resetPeakStats(device.index());
+    return absl::OkStatus();
+  });
+  if (!status.ok()) Log(LogLevel::kWarning, "device_stats", {{"error", status.ToString()}});
+}
+
+int64_t PeakDeviceBytes(at::Device device) {
+  int64_t peak = 0;
+  if (device.is_cpu()) return peak;
+  absl::Status status = RunTorch([&] {
+    auto stats = at::getDeviceAllocator(device.type())->getDeviceStats(device.index());
+    constexpr auto kAll = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+    peak = stats.allocated_bytes[kAll].peak;
+    return absl::OkStatus();
+  });
+  if (!status.ok()) Log(LogLevel::kWarning, "device_stats", {{"error", status.ToString()}});
+  return peak;
+}
+
+absl::Status Run(const ComputeEnvironment& environment, const std::string& folder, Say say,
+                 std::stop_token stop, absl::Time begin) {
+  ASSIGN_OR_RETURN(std::string text, ReadFile(folder + "/job.json", kJobBytesMax));
+  ASSIGN_OR_RETURN(JobRequest request, JobRequest::Parse(text));
+  ASSIGN_OR_RETURN(const Analysis* analysis, FindAnalysis(environment.analyses, request));
+  // The types of the parameters are the Spec's, not those that JSON shows.
+  ASSIGN_OR_RETURN(ParamValues params, NormalizeParams(analysis->spec(), ToJson(request.params)));
+  ASSIGN_OR_RETURN(Inputs inputs, LoadInputs(folder, request));
+  JobContext context(environment, request.seed, say, std::move(stop));
+  RETURN_IF_ERROR(context.Progress(0, "start", ""));  // it may be cancelled by now
+  ASSIGN_OR_RETURN(Result result, analysis->Run(params, inputs, context));
+  RunInfo run;
+  run.engine = environment.engine;
+  run.seconds = absl::ToDoubleSeconds(absl::Now() - begin);
+  run.peak_host_bytes = PeakHostBytes();
+  run.peak_device_bytes = PeakDeviceBytes(environment.device);
+  run.notes = result.run_notes;
+  return WriteBundle(folder + "/out", analysis->spec(), IdentityOf(request, params), result, run);
+}
+
+}  // namespace
+
+DoneFrame RunJob(const ComputeEnvironment& environment, const std::string& folder,
+                 absl::FunctionRef<void(const Progress&)> say, std::stop_token stop) {
+  absl::Time begin = absl::Now();
+  ResetPeaks(environment.device);
+  DoneFrame done;
+  done.status = Run(environment, folder, say, std::move(stop), begin);
+  done.seconds = absl::ToDoubleSeconds(absl::Now() - begin);
+  done.peak_host_bytes = PeakHostBytes();
+  done.peak_device_bytes = PeakDeviceBytes(environment.device);
+  return done;
+}
+
+}  // namespace radiograph

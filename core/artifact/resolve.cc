@@ -157,6 +157,7 @@ absl::StatusOr<ResolvedArtifact> ResolveArtifact(ArtifactKind kind,
       ASSIGN_OR_RETURN(artifact.header.architecture, ResolveArchitecture(tensors.all, config));
     }
     artifact.header.tensors = std::move(tensors.all);
+    artifact.file_of = std::move(tensors.file_of);
     artifact.header.roles = roles;
   }
   ASSIGN_OR_RETURN(artifact.digest,

@@ -29,7 +29,8 @@ struct SourceFile {
 
 struct ResolvedArtifact {
   ArtifactHeader header;
-  std::string digest;  // InputDigest
+  std::map<std::string, std::string> file_of;  // tensor -> file
+  std::string digest;                          // InputDigest
 };
 
 // MODEL: one or more *.safetensors, optional config.json, model.safetensors.index.json and

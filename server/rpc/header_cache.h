@@ -1,0 +1,44 @@
+// Headers of artifacts, kept so that Jobs.Create parses the same files once.
+#ifndef RADIOGRAPH_SERVER_RPC_HEADER_CACHE_H_
+#define RADIOGRAPH_SERVER_RPC_HEADER_CACHE_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "core/artifact/resolve.h"
+#include "radiograph/v1/artifacts.pb.h"
+#include "server/store/blob_store.h"
+
+namespace radiograph {
+
+ArtifactKind KindOf(v1::ArtifactKind kind);  // a specified one
+v1::ArtifactKind MessageOf(ArtifactKind kind);
+
+// Reads and checks the files of an artifact out of the store (core/artifact/resolve.h), with pread.
+absl::StatusOr<ResolvedArtifact> Resolve(BlobStore& blobs, const v1::Artifact& artifact);
+
+// Safe for use from many threads.
+class HeaderCache {
+ public:
+  explicit HeaderCache(BlobStore* blobs, int64_t tensors_max = 500'000)
+      : blobs_(blobs), tensors_max_(tensors_max) {}
+
+  // Of an artifact that is in the catalogue. DATA_LOSS when its files no longer give its digest.
+  absl::StatusOr<std::shared_ptr<const ResolvedArtifact>> Get(const v1::Artifact& artifact);
+
+ private:
+  BlobStore* const blobs_;
+  const int64_t tensors_max_;  // all is dropped when there are more
+  absl::Mutex mu_;
+  std::map<std::string, std::shared_ptr<const ResolvedArtifact>> by_digest_ ABSL_GUARDED_BY(mu_);
+  int64_t tensors_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
+}  // namespace radiograph
+
+#endif  // RADIOGRAPH_SERVER_RPC_HEADER_CACHE_H_

@@ -12,6 +12,8 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "core/base/file.h"
+#include "core/base/log.h"
+#include "core/process/compute_process.h"
 
 namespace radiograph {
 namespace {
@@ -54,6 +56,20 @@ absl::StatusOr<std::vector<std::string>> ResolveDevices(absl::string_view words,
     devices.push_back(device);
   }
   return devices;
+}
+
+absl::StatusOr<std::vector<std::string>> FindDevices(absl::string_view words,
+                                                     const std::string& compute_binary) {
+  std::vector<std::string> gpus = FindGpus();
+  if (words == "auto" && !gpus.empty()) {
+    absl::Status status =
+        ComputeProcess::Start({.binary = compute_binary, .device = gpus.front()}).status();
+    if (!status.ok()) {
+      Log(LogLevel::kWarning, "gpus_not_used", {{"error", status.ToString()}});
+      gpus.clear();
+    }
+  }
+  return ResolveDevices(words, gpus);
 }
 
 int64_t MemoryBytes(absl::string_view device) {

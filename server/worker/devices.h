@@ -20,6 +20,11 @@ std::vector<std::string> FindGpus(const std::string& proc_folder = "/proc/driver
 absl::StatusOr<std::vector<std::string>> ResolveDevices(absl::string_view words,
                                                         const std::vector<std::string>& gpus);
 
+// ResolveDevices with this machine's GPUs. "auto" is the CPU too when the GPUs are there but the
+// compute process can't use them (a LibTorch without CUDA): it is asked, which takes seconds.
+absl::StatusOr<std::vector<std::string>> FindDevices(absl::string_view words,
+                                                     const std::string& compute_binary);
+
 // What a job on this device may use: of the CPU the machine's memory, or the control group's limit
 // where that is less. 0: unknown.
 int64_t MemoryBytes(absl::string_view device);

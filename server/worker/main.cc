@@ -1,0 +1,167 @@
+// radiograph-worker: runs a server's jobs on another machine, or in another container. It reaches
+// the server by gRPC only.
+#include <fcntl.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/file.h"
+#include "core/base/flags.h"
+#include "core/base/log.h"
+#include "core/base/status_macros.h"
+#include "core/process/compute_process.h"
+#include "server/worker/agent.h"
+#include "server/worker/blob_transfer.h"
+#include "server/worker/devices.h"
+#include "server/worker/remote_blob_source.h"
+
+namespace radiograph {
+namespace {
+
+constexpr int64_t kTokenBytesMax = 4096;
+constexpr int kReconnectMsMin = 100, kReconnectMsMax = 1000;
+
+struct Options {
+  std::string server = "127.0.0.1:7878";
+  std::string state;
+  std::string name;
+  std::string devices = "auto";
+  std::string token_file;
+  int64_t threads = 0;
+  int64_t cache_bytes = int64_t{64} << 30;
+  absl::Duration drain_grace = absl::Seconds(30);
+};
+
+void AddFlags(Options& options, Flags& flags) {
+  flags.Add("server", &options.server, "HOST:PORT of radiographd");
+  flags.Add("state", &options.state, "folder of this worker's own: cached blobs and job folders");
+  flags.Add("name", &options.name,
+            "of this worker, unlike all others; empty: host name and a number");
+  flags.Add("devices", &options.devices, "auto, cpu, or UUIDs of GPUs, divided by commas");
+  flags.Add("threads", &options.threads, {0, 4096}, "of a compute process; 0: the usable cores");
+  flags.AddBytes("cache-bytes", &options.cache_bytes, {1 << 20, int64_t{1} << 50},
+                 "most bytes of cached blobs");
+  flags.Add("token-file", &options.token_file, "file that holds the token to show; empty: none");
+  flags.Add("drain-grace", &options.drain_grace, {absl::ZeroDuration(), absl::Hours(24)},
+            "how long jobs may run on after SIGTERM");
+}
+
+std::string DefaultState() {
+  if (const char* state = std::getenv("XDG_STATE_HOME"); state != nullptr && *state != '\0') {
+    return absl::StrCat(state, "/radiograph-worker");
+  }
+  const char* home = std::getenv("HOME");
+  return absl::StrCat(home == nullptr ? "" : home, "/.local/state/radiograph-worker");
+}
+
+// One worker per folder, until the descriptor is closed.
+absl::StatusOr<UniqueFd> LockFolder(const std::string& folder) {
+  RETURN_IF_ERROR(MakeFolders(folder));
+  ASSIGN_OR_RETURN(UniqueFd lock, OpenFile(folder + "/lock", O_RDWR | O_CREAT));
+  if (flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
+  if (errno != EWOULDBLOCK) return ErrnoStatus(errno, "can't lock", folder);
+  return absl::FailedPreconditionError(absl::StrCat("another radiograph-worker has the folder ",
+                                                    folder, "; give this one its own by --state"));
+}
+
+// The same after a restart, so that the server knows at once that the worker before is gone.
+absl::StatusOr<std::string> DefaultName(const std::string& folder) {
+  const std::string file = folder + "/id";
+  absl::StatusOr<std::string> id = ReadFile(file, 64);
+  if (absl::IsNotFound(id.status())) {
+    id = RandomId().substr(0, 8);
+    RETURN_IF_ERROR(WriteFileDurably(file, *id));
+  }
+  RETURN_IF_ERROR(id.status());
+  char host[256] = "";
+  gethostname(host, sizeof(host) - 1);
+  return absl::StrCat(host, "-", *id);
+}
+
+std::shared_ptr<grpc::Channel> Connect(const std::string& server) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMsMin);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kReconnectMsMin);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMsMax);
+  return grpc::CreateCustomChannel(server, grpc::InsecureChannelCredentials(), arguments);
+}
+
+// Blocked before any thread starts, so that sigwait is the only one to see them.
+sigset_t BlockEndSignals() {
+  signal(SIGPIPE, SIG_IGN);
+  sigset_t ends;
+  sigemptyset(&ends);
+  sigaddset(&ends, SIGTERM);
+  sigaddset(&ends, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &ends, nullptr);
+  return ends;
+}
+
+absl::StatusOr<AgentOptions> MakeAgentOptions(const Options& options) {
+  AgentOptions agent;
+  agent.folder = options.state;
+  agent.threads = options.threads;
+  agent.name = options.name;
+  if (agent.name.empty()) {
+    ASSIGN_OR_RETURN(agent.name, DefaultName(options.state));
+  }
+  if (!options.token_file.empty()) {
+    ASSIGN_OR_RETURN(agent.token, ReadFile(options.token_file, kTokenBytesMax));
+    absl::StripAsciiWhitespace(&agent.token);
+  }
+  ASSIGN_OR_RETURN(agent.compute_binary, SiblingProgram("radiograph-compute"));
+  ASSIGN_OR_RETURN(agent.devices, FindDevices(options.devices, agent.compute_binary));
+  if (agent.devices.empty()) return absl::InvalidArgumentError("--devices=none: no work to do");
+  return agent;
+}
+
+absl::Status Serve(const Options& options, const sigset_t& ends) {
+  ASSIGN_OR_RETURN(UniqueFd lock, LockFolder(options.state));
+  ASSIGN_OR_RETURN(AgentOptions agent_options, MakeAgentOptions(options));
+  std::shared_ptr<grpc::Channel> channel = Connect(options.server);
+  ASSIGN_OR_RETURN(std::unique_ptr<BlobSource> blobs,
+                   RemoteBlobSource::Open({.folder = options.state + "/cache",
+                                           .bytes_max = options.cache_bytes,
+                                           .token = agent_options.token},
+                                          channel));
+  Agent agent(agent_options, channel, std::move(blobs));
+  RETURN_IF_ERROR(agent.Start());
+  Log(LogLevel::kInfo, "working",
+      {{"name", agent_options.name}, {"server", options.server}, {"state", options.state}});
+  int number = 0;
+  sigwait(&ends, &number);
+  Log(LogLevel::kInfo, "draining", {{"signal", strsignal(number)}});
+  pthread_sigmask(SIG_UNBLOCK, &ends, nullptr);  // a second signal ends the process at once
+  agent.Drain(options.drain_grace);
+  Log(LogLevel::kInfo, "stopped");
+  return absl::OkStatus();
+}
+
+int Main(int argc, char** argv) {
+  Options options;
+  options.state = DefaultState();
+  Flags flags("radiograph-worker",
+              "Runs the jobs of a Radiograph server on this machine's devices.");
+  AddFlags(options, flags);
+  if (std::optional<int> code = flags.ParseOrExit(argc, argv)) return *code;
+  const sigset_t ends = BlockEndSignals();
+  absl::Status status = Serve(options, ends);
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "radiograph-worker: %s\n", std::string(status.message()).c_str());
+  return absl::IsInvalidArgument(status) ? 2 : 1;
+}
+
+}  // namespace
+}  // namespace radiograph
+
+int main(int argc, char** argv) { return radiograph::Main(argc, argv); }

@@ -125,14 +125,17 @@ absl::StatusOr<at::Tensor> NullMaxima(const BilinearLayer& layer, const Coordina
   const int64_t outputs = layer.directions.size(0);
   at::Tensor maxima = at::empty({draws, outputs}, layer.left.options());
   for (int64_t draw = 0; draw < draws; ++draw) {
-    const uint64_t stream = kNullStream + 2 * static_cast<uint64_t>(draw);
-    const at::Tensor left = Rotated(layer.left, coordinates, {seed, stream});
-    const at::Tensor right = Rotated(layer.right, coordinates, {seed, stream + 1});
+    at::Tensor sides[] = {layer.left, layer.right};
+    RETURN_IF_ERROR(ParallelFor(2, [&](int64_t side) {
+      const uint64_t stream = kNullStream + 2 * static_cast<uint64_t>(draw) + side;
+      sides[side] = Rotated(sides[side], coordinates, {seed, stream});
+      return absl::OkStatus();
+    }));
     RETURN_IF_ERROR(ForEachChunk(
         layer.left.device(), outputs, kChunkOutputs,
         [&](int64_t begin, int64_t count) {
           const at::Tensor matrices =
-              Interaction(layer.directions.narrow(0, begin, count), left, right);
+              Interaction(layer.directions.narrow(0, begin, count), sides[0], sides[1]);
           maxima[draw].narrow(0, begin, count).copy_(Eigenvalues(matrices).select(-1, 0).abs());
           return absl::OkStatus();
         },

@@ -1,4 +1,6 @@
 // bilinear.spectrum from inputs to result.
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -87,7 +89,7 @@ class Run {
   // Report of a phase that reaches from `begin` to `end`.
   auto Phase(double begin, double end, absl::string_view phase) {
     return [this, begin, end, phase](double done) {
-      return Progress(begin + (end - begin) * done, phase);
+      return Progress(std::lerp(begin, end, done), phase);
     };
   }
 

@@ -47,7 +47,7 @@ absl::StatusOr<Names> ParseNames(absl::string_view text) {
                                      : key == "rows"   ? &names.rows
                                                        : nullptr;
     if (into == nullptr) {
-      return absl::InvalidArgumentError(absl::StrCat("names.json: unknown key ", JsonString(key),
+      return absl::InvalidArgumentError(absl::StrCat("names.json: unknown key ", JsonExcerpt(key),
                                                      "; classes, tokens and rows are known"));
     }
     ASSIGN_OR_RETURN(*into, ParseList(key, list));

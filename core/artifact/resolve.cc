@@ -106,7 +106,7 @@ absl::Status CheckIndex(absl::string_view text, const Tensors& tensors) {
     if (!file.is_string() || found == tensors.file_of.end() ||
         found->second != file.get<std::string>()) {
       return absl::InvalidArgumentError(absl::StrCat(
-          kIndex, " says that ", JsonString(name), " is in ", file.dump(), "; it is ",
+          kIndex, " says that ", JsonString(name), " is in ", JsonExcerpt(file.dump()), "; it is ",
           found == tensors.file_of.end() ? "in no uploaded file" : "in " + found->second));
     }
   }

@@ -35,8 +35,9 @@ Json InputJson(const JobInput& input) {
 absl::StatusOr<Json> Member(const Json& object, const char* name, Json::value_t type) {
   auto it = object.is_object() ? object.find(name) : object.end();
   if (it == object.end() || it->type() != type) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "job.json: \"", name, "\" is missing or not of its type (", Json(type).type_name(), ")"));
+    return absl::InvalidArgumentError(absl::StrCat("job.json: ", JsonExcerpt(name),
+                                                   " is missing or not of its type (",
+                                                   Json(type).type_name(), ")"));
   }
   return *it;
 }
@@ -77,8 +78,8 @@ absl::StatusOr<ParamValue> ParseParam(const std::string& name, const Json& json)
   } else if (json.is_object() && All(json, is_string)) {
     return ParamValue(json.get<std::map<std::string, std::string>>());
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("job.json: parameter \"", name, "\" is of no kind that a parameter can have"));
+  return absl::InvalidArgumentError(absl::StrCat("job.json: parameter ", JsonExcerpt(name),
+                                                 " is of no kind that a parameter can have"));
 }
 
 absl::StatusOr<JobInput> ParseInput(const Json& json) {
@@ -89,8 +90,8 @@ absl::StatusOr<JobInput> ParseInput(const Json& json) {
   for (const Json& file : files) {
     if (!file.is_array() || file.size() != 2 || !file[0].is_string() || !file[1].is_string() ||
         !IsSha256(file[1].get<std::string>())) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("job.json: a file is no pair of name and SHA-256: ", file.dump()));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "job.json: a file is no pair of name and SHA-256: ", JsonExcerpt(file.dump())));
     }
     input.files.push_back({file[0].get<std::string>(), file[1].get<std::string>()});
   }
@@ -151,7 +152,7 @@ absl::StatusOr<JobRequest> JobRequest::Parse(absl::string_view text) {
     std::vector<JobInput>& artifacts = request.inputs[name];
     if (!list.is_array()) {
       return absl::InvalidArgumentError(
-          absl::StrCat("job.json: input \"", name, "\" is not a list of artifacts"));
+          absl::StrCat("job.json: input ", JsonExcerpt(name), " is not a list of artifacts"));
     }
     for (const Json& artifact : list) {
       ASSIGN_OR_RETURN(JobInput input, ParseInput(artifact));

@@ -1,9 +1,11 @@
-// A model's tensors, a line each ("embed.weight 64 64"), an empty line, then config.json.
+// A model's tensors, a line each ("embed.weight 64 64"), an empty line, then config.json. What the
+// server makes of them: an architecture, and the plan of every analysis.
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
+#include "core/analyses/catalog.h"
 #include "core/architecture/architecture.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -12,7 +14,7 @@ namespace {
 
 safetensors::TensorInfo Tensor(absl::string_view line) {
   std::vector<std::string> words = absl::StrSplit(line, ' ');
-  safetensors::TensorInfo tensor{.name = words[0], .dtype = safetensors::DType::kU8, .shape = {}};
+  safetensors::TensorInfo tensor{.name = words[0], .dtype = safetensors::DType::kF16, .shape = {}};
   for (size_t i = 1; i < words.size() && i <= safetensors::kRankMax; ++i) {
     int64_t size = 0;
     if (absl::SimpleAtoi(words[i], &size) && size >= 0) tensor.shape.push_back(size);
@@ -22,9 +24,28 @@ safetensors::TensorInfo Tensor(absl::string_view line) {
     tensor.end = *bytes;
   } else {
     tensor.shape.clear();  // no header holds such a shape
-    tensor.end = 1;
+    tensor.end = 2;
   }
   return tensor;
+}
+
+// Plans refuse with any of these codes, and never overflow.
+void CheckPlans(const ArtifactHeader& artifact) {
+  for (const Spec& spec : Catalog()) {
+    absl::StatusOr<ParamValues> defaults = NormalizeParams(spec, Json::object());
+    for (const InputSpec& input : spec.inputs()) {
+      Headers headers;
+      headers.inputs[input.name] = {artifact};
+      absl::StatusOr<Plan> plan = spec.MakePlan(*defaults, headers);
+      if (plan.ok()) {
+        FUZZ_CHECK(plan->memory_bytes >= 0 && plan->seconds >= 0);
+      } else {
+        FUZZ_CHECK(absl::IsInvalidArgument(plan.status()) || absl::IsNotFound(plan.status()) ||
+                   absl::IsFailedPrecondition(plan.status()));
+        CheckMessage(plan.status());
+      }
+    }
+  }
 }
 
 }  // namespace
@@ -45,6 +66,7 @@ void Fuzz(absl::string_view bytes) {
   absl::StatusOr<Architecture> again = Architecture::FromJson(architecture->ToJson());
   FUZZ_CHECK(again.ok());
   FUZZ_CHECK(*CanonicalJson(again->ToJson()) == *CanonicalJson(architecture->ToJson()));
+  CheckPlans({.architecture = *architecture, .tensors = std::move(tensors), .roles = {}});
 }
 
 }  // namespace radiograph

@@ -1,6 +1,7 @@
 #include "core/analyses/bilinear/layer_shapes.h"
 
 #include "absl/strings/str_cat.h"
+#include "core/base/json.h"
 #include "core/base/status_macros.h"
 
 namespace radiograph::bilinear {
@@ -45,10 +46,10 @@ const TensorInfo* Find(const ArtifactHeader& model, const LayerRoles& roles, con
 absl::Status RefuseGated(const Architecture& architecture, const LayerRoles* roles) {
   const bool gated = architecture.family == "gated" || (roles != nullptr && roles->gated);
   if (!gated && architecture.activation.empty()) return absl::OkStatus();
-  const std::string why =
-      architecture.activation.empty()
-          ? "its tensor names are those of a gated MLP (gate_proj, up_proj)"
-          : absl::StrCat("its config.json declares the activation ", architecture.activation);
+  const std::string why = architecture.activation.empty()
+                              ? "its tensor names are those of a gated MLP (gate_proj, up_proj)"
+                              : absl::StrCat("its config.json declares the activation ",
+                                             JsonExcerpt(architecture.activation));
   return absl::FailedPreconditionError(absl::StrCat(
       "the model is not bilinear: ", why, "; bilinear.gated measures how nearly it is, and ",
       "assume_bilinear=true takes the gate for linear"));

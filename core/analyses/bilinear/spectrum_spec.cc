@@ -109,21 +109,23 @@ Plan Estimate(const SpectrumParams& params, const LayerShapes& shapes, const Spe
   constexpr int64_t kWorkMatrices =
       12;  // [r, r] each: Q, its scaled form, LAPACK's work, vectors, residuals
   constexpr double kFlopsPerSecond = 1e10;
-  const int64_t m = shapes.hidden, d = shapes.width, n = shapes.inputs, r = sizes.rank,
-                c = sizes.outputs;
-  const int64_t weights = 2 * m * d + shapes.outputs * (shapes.written + m) + shapes.written * m +
-                          d * n + 4 * m * r + r * (n + d);
-  const int64_t work = kThreads * kWorkMatrices * r * r +
-                       (params.space == Space::kData ? 4 * n * n : 0) +
-                       (sizes.null_draws > 0 ? 2 * m * d + 4 * d * d : 0);
-  const int64_t results = c * (sizes.kept * (n + 3) + 4 * r + 16) + sizes.samples * (c + n / 4);
+  constexpr double kMemoryMax = 1e18;
+  // In doubles: shapes in a header may be so large that products of two overflow an int64_t.
+  const double m = shapes.hidden, d = shapes.width, n = shapes.inputs, r = sizes.rank,
+               c = sizes.outputs, written = shapes.written, outputs = shapes.outputs;
+  const double weights =
+      2 * m * d + outputs * (written + m) + written * m + d * n + 4 * m * r + r * (n + d);
+  const double work = kThreads * kWorkMatrices * r * r +
+                      (params.space == Space::kData ? 4 * n * n : 0) +
+                      (sizes.null_draws > 0 ? 2 * m * d + 4 * d * d : 0);
+  const double results = c * (sizes.kept * (n + 3) + 4 * r + 16) + sizes.samples * (c + n / 4);
+  const double bytes = 8 * (weights + work + 2 * results);  // results: as tensors and as bytes
   Plan plan;
-  plan.memory_bytes = 8 * (weights + work + 2 * results);  // results once as tensors, once as bytes
-  const double cube = static_cast<double>(r) * r * r;
-  const double form = 2.0 * m * r * r;
+  plan.memory_bytes = static_cast<int64_t>(std::min(bytes, kMemoryMax));
+  const double cube = r * r * r;
+  const double form = 2 * m * r * r;
   plan.seconds =
-      (c * (form + 15 * cube) + static_cast<double>(sizes.null_draws) * c * (form + 4 * cube)) /
-      kFlopsPerSecond;
+      (c * (form + 15 * cube) + sizes.null_draws * c * (form + 4 * cube)) / kFlopsPerSecond;
   return plan;
 }
 

@@ -16,8 +16,10 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "radiograph/v1/jobs.pb.h"
@@ -123,16 +125,26 @@ class Jobs {
  private:
   Jobs(JobsOptions options, Store* store, const Clock* clock, Errands* errands,
        JobsObserver observer);
+  absl::Status TakeUpRunning();
+  absl::StatusOr<JobStore::Changed> Insert(JobRow row, std::string request);
+  absl::StatusOr<JobStore::Changed> Change(const std::string& id, JobStore::Mutate mutate);
   absl::StatusOr<std::optional<v1::Job>> FindCached(const v1::CreateJobRequest& request,
-                                                    const std::string& cache_key);
-  void Fill(v1::Job& job);
+                                                    const v1::Job& job);
+  absl::Status ReserveQueuePlace();
+  // Spreads the news of a commit.
+  void Changed(const JobStore::Changed& changed);
+  // Adds what is known here only.
+  void Fill(JobRow& row);
 
   const JobsOptions options_;
   Store* const store_;
   const Clock* const clock_;
   const JobsObserver observer_;
   std::unique_ptr<Waits> waits_;
-  std::unique_ptr<LeaseDesk> desk_;
+  std::shared_ptr<LeaseDesk> desk_;  // shared with timers that may outlive it
+  absl::Mutex mu_;
+  std::map<v1::JobState, int64_t> counts_ ABSL_GUARDED_BY(mu_);
+  int64_t creating_ ABSL_GUARDED_BY(mu_) = 0;  // queue places of jobs that are being stored
 };
 
 }  // namespace radiograph

@@ -52,6 +52,9 @@ absl::StatusOr<v1::JobState> NextState(const v1::Job& job, Happening what);
 // INVALID_ARGUMENT for any other word.
 absl::StatusOr<Happening> ParseOutcome(absl::string_view outcome);
 
+// What to store and tell watchers of the job as it is now.
+v1::JobEvent EventOf(const v1::Job& job, absl::Time now, absl::string_view message);
+
 // Each applies one row of the table to the job and its attempts, or refuses and changes nothing.
 absl::Status Lease(v1::Job& job, const std::string& slot, const v1::Engine& engine, absl::Time now);
 absl::Status Start(v1::Job& job, absl::Time now);

@@ -53,24 +53,24 @@ Database::Database(Options options, Connection writer)
 Database::~Database() = default;
 
 void Database::Submit(Body body, Done done) {
-  {
-    absl::MutexLock lock(&mu_);
-    if (static_cast<int64_t>(queue_.size()) < options_.writes_max) {
-      queue_.push_back({std::move(body), std::move(done)});
-      return;
-    }
-  }
-  done(absl::UnavailableError(
-      absl::StrCat("database: ", options_.writes_max, " writes wait already")));
+  absl::MutexLock lock(&mu_);
+  queue_.push_back({std::move(body), std::move(done)});
 }
 
 absl::Status Database::Write(Body body) {
   absl::Notification written;
   absl::Status result;
-  Submit(std::move(body), [&](absl::Status status) {
-    result = std::move(status);
-    written.Notify();
-  });
+  {
+    absl::MutexLock lock(&mu_);
+    if (static_cast<int64_t>(queue_.size()) >= options_.writes_max) {
+      return absl::UnavailableError(
+          absl::StrCat("database: ", options_.writes_max, " writes wait already"));
+    }
+    queue_.push_back({std::move(body), [&](absl::Status status) {
+                        result = std::move(status);
+                        written.Notify();
+                      }});
+  }
   written.WaitForNotification();
   return result;
 }

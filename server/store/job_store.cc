@@ -157,7 +157,7 @@ template <typename Body>
 void SubmitChange(Database* database, Body body, JobStore::Done done) {
   auto changed = std::make_shared<JobStore::Changed>();
   database->Submit([changed, body = std::move(body)](
-                       Connection& connection) { return body(connection, *changed); },
+                       Connection& connection) mutable { return body(connection, *changed); },
                    [changed, done = std::move(done)](absl::Status status) {
                      if (!status.ok()) return done(std::move(status));
                      done(std::move(*changed));
@@ -166,23 +166,24 @@ void SubmitChange(Database* database, Body body, JobStore::Done done) {
 
 }  // namespace
 
-absl::StatusOr<JobStore::Changed> JobStore::Insert(JobRow row, v1::JobEvent event,
-                                                   std::string request) {
-  Changed changed;
-  RETURN_IF_ERROR(database_->Write([&](Connection& connection) -> absl::Status {
-    ASSIGN_OR_RETURN(std::optional<JobRow> existing,
-                     FindByRequest(connection, row.job.request_id()));
-    if (existing) {
-      changed.before = existing->job.state();
-      changed.row = *std::move(existing);
-      return absl::OkStatus();
-    }
-    RETURN_IF_ERROR(RequireBlobs(connection, row.job.result()));
-    RETURN_IF_ERROR(InsertRow(connection, row, event, request));
-    changed.row = std::move(row);
-    return absl::OkStatus();
-  }));
-  return changed;
+void JobStore::Insert(JobRow row, v1::JobEvent event, std::string request, Done done) {
+  SubmitChange(
+      database_,
+      [row = std::move(row), event = std::move(event), request = std::move(request)](
+          Connection& connection, Changed& changed) mutable -> absl::Status {
+        ASSIGN_OR_RETURN(std::optional<JobRow> existing,
+                         FindByRequest(connection, row.job.request_id()));
+        if (existing) {
+          changed.before = existing->job.state();
+          changed.row = *std::move(existing);
+          return absl::OkStatus();
+        }
+        RETURN_IF_ERROR(RequireBlobs(connection, row.job.result()));
+        RETURN_IF_ERROR(InsertRow(connection, row, event, request));
+        changed.row = std::move(row);
+        return absl::OkStatus();
+      },
+      std::move(done));
 }
 
 void JobStore::Change(const std::string& id, Mutate mutate, Done done) {
@@ -212,6 +213,21 @@ absl::StatusOr<JobRow> JobStore::Get(const std::string& id) {
     return row.status();
   }));
   return row;
+}
+
+absl::StatusOr<std::string> JobStore::RequestText(const std::string& id) {
+  std::string text;
+  RETURN_IF_ERROR(database_->Read([&](Connection& connection) -> absl::Status {
+    Statement& find =
+        connection
+            .Prepare("SELECT text FROM job JOIN job_request_text ON job = sequence WHERE id = ?")
+            .Bind(1, id);
+    ASSIGN_OR_RETURN(bool found, find.Step());
+    if (!found) return absl::NotFoundError(absl::StrCat("job ", id, " has no request"));
+    text = std::string(find.Text(0));
+    return absl::OkStatus();
+  }));
+  return text;
 }
 
 absl::StatusOr<std::optional<JobRow>> JobStore::FindRequest(const std::string& request_id) {
@@ -246,7 +262,8 @@ absl::StatusOr<std::optional<v1::Job>> JobStore::FindCached(const std::string& c
   return cached;
 }
 
-absl::StatusOr<v1::ListJobsResponse> JobStore::List(const v1::ListJobsRequest& request) {
+absl::StatusOr<v1::ListJobsResponse> JobStore::List(const v1::ListJobsRequest& request,
+                                                    absl::FunctionRef<void(JobRow&)> fill) {
   const std::string scope = absl::StrCat("jobs ", request.state());
   ASSIGN_OR_RETURN(int64_t size, PageSize(request.page_size()));
   ASSIGN_OR_RETURN(int64_t last, ParsePageToken(scope, request.page_token()));
@@ -266,6 +283,7 @@ absl::StatusOr<v1::ListJobsResponse> JobStore::List(const v1::ListJobsRequest& r
       if (!row) return absl::OkStatus();
       if (response.jobs_size() == size || bytes >= kPageBytesMax) break;
       for (v1::Attempt& attempt : *row->job.mutable_attempts()) attempt.clear_stderr_tail();
+      fill(*row);
       bytes += row->job.ByteSizeLong();
       last = row->sequence;
       *response.add_jobs() = std::move(row->job);

@@ -58,9 +58,9 @@ class JobStore {
   };
   using Done = std::function<void(absl::StatusOr<Changed>)>;
 
-  // Inserts a row with its first event and waits. A row of that request_id that exists already is
-  // returned instead (`before` is then its state). `request`: the text for the compute process.
-  absl::StatusOr<Changed> Insert(JobRow row, v1::JobEvent event, std::string request);
+  // Inserts a row with its first event; `request`: the text for the compute process. A row of that
+  // request_id that exists already is handed to `done` instead (`before` is then its state).
+  void Insert(JobRow row, v1::JobEvent event, std::string request, Done done);
   // NOT_FOUND for an unknown id. A result that `mutate` adds must have all its blobs here: else
   // FAILED_PRECONDITION naming them.
   void Change(const std::string& id, Mutate mutate, Done done);
@@ -72,8 +72,11 @@ class JobStore {
   // The newest success with that cache key; `device_kind` empty: on any.
   absl::StatusOr<std::optional<v1::Job>> FindCached(const std::string& cache_key,
                                                     const std::string& device_kind);
-  // Newest first. The attempts' stderr tails are left out.
-  absl::StatusOr<v1::ListJobsResponse> List(const v1::ListJobsRequest& request);
+  // The text for the compute process.
+  absl::StatusOr<std::string> RequestText(const std::string& id);
+  // Newest first. The attempts' stderr tails are left out. `fill` may complete each row's job.
+  absl::StatusOr<v1::ListJobsResponse> List(const v1::ListJobsRequest& request,
+                                            absl::FunctionRef<void(JobRow&)> fill);
   // All rows in that state, oldest first, handed over one by one.
   absl::Status ForEach(v1::JobState state, absl::FunctionRef<void(JobRow)> use);
   // Events after `after_sequence`, at most `limit`.

@@ -46,8 +46,11 @@ class JobStoreTest : public ::testing::Test {
     event.set_message(message);
     return event;
   }
-  void Insert(JobRow row) {
-    ASSERT_OK(jobs().Insert(row, Event("created"), "request of " + row.job.id()));
+  void Insert(JobRow row) { ASSERT_OK(TryInsert(std::move(row))); }
+  absl::StatusOr<JobStore::Changed> TryInsert(JobRow row) {
+    return Wait([&](JobStore::Done done) {
+      jobs().Insert(row, Event("created"), "request of " + row.job.id(), std::move(done));
+    });
   }
 
   absl::StatusOr<JobStore::Changed> Change(const std::string& id, JobStore::Mutate mutate) {
@@ -182,7 +185,7 @@ TEST_F(JobStoreTest, TheSameRequestIdGetsTheSameJob) {
   Insert(first);
   JobRow second = Row("b");
   second.job.set_request_id("r1");
-  ASSERT_OK_AND_ASSIGN(auto changed, jobs().Insert(second, Event("created"), ""));
+  ASSERT_OK_AND_ASSIGN(auto changed, TryInsert(second));
   EXPECT_EQ(changed.row.job.id(), "a");
   EXPECT_EQ(changed.before, v1::QUEUED);
   EXPECT_THAT(jobs().Get("b"), StatusIs(absl::StatusCode::kNotFound, HasSubstr("'b'")));
@@ -249,7 +252,7 @@ TEST_F(JobStoreTest, ListsByStateNewestFirstAndStableWhenJobsCome) {
   v1::ListJobsRequest request;
   request.set_state(v1::FAILED);
   request.set_page_size(2);
-  ASSERT_OK_AND_ASSIGN(auto page, jobs().List(request));
+  ASSERT_OK_AND_ASSIGN(auto page, jobs().List(request, [](JobRow&) {}));
   ASSERT_EQ(page.jobs_size(), 2);
   EXPECT_EQ(page.jobs(0).id(), "5");
   EXPECT_EQ(page.jobs(1).id(), "3");
@@ -258,11 +261,11 @@ TEST_F(JobStoreTest, ListsByStateNewestFirstAndStableWhenJobsCome) {
   late.job.set_state(v1::FAILED);
   Insert(late);
   request.set_page_token(page.next_page_token());
-  ASSERT_OK_AND_ASSIGN(page, jobs().List(request));
+  ASSERT_OK_AND_ASSIGN(page, jobs().List(request, [](JobRow&) {}));
   ASSERT_EQ(page.jobs_size(), 1);
   EXPECT_EQ(page.jobs(0).id(), "1");
   EXPECT_EQ(page.next_page_token(), "");
-  ASSERT_OK_AND_ASSIGN(page, jobs().List({}));
+  ASSERT_OK_AND_ASSIGN(page, jobs().List({}, [](JobRow&) {}));
   EXPECT_EQ(page.jobs_size(), 7);
 }
 
@@ -272,7 +275,7 @@ TEST_F(JobStoreTest, APageEndsEarlyWhenItsRowsAreLarge) {
     (*row.job.mutable_labels())["large"] = std::string(1'500'000, 'x');
     Insert(row);
   }
-  ASSERT_OK_AND_ASSIGN(auto page, jobs().List({}));
+  ASSERT_OK_AND_ASSIGN(auto page, jobs().List({}, [](JobRow&) {}));
   EXPECT_EQ(page.jobs_size(), 2);
   EXPECT_NE(page.next_page_token(), "");
 }

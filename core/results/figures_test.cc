@@ -61,7 +61,8 @@ TEST(Lines, LeavesPlotlyEmptyWhenALabelIsNotUtf8) {
 TEST(Lines, CutsLongNamesBetweenCharacters) {
   std::string accents;
   for (int i = 0; i < 25; ++i) accents += "\xc3\xa9";
-  Json json = Parsed(Lines({"a", "", ""}, {{.name = accents}, {.name = accents.substr(2)}}, {}, {}));
+  Json json =
+      Parsed(Lines({"a", "", ""}, {{.name = accents}, {.name = accents.substr(2)}}, {}, {}));
   EXPECT_EQ(json["data"][0]["name"], accents.substr(2) + "\xe2\x80\xa6");
   EXPECT_EQ(json["data"][1]["name"], accents.substr(2));
 }

@@ -106,7 +106,8 @@ Figure Pictures(const FigureText& text, const PictureGrid& grid) {
   for (const PictureRow& row : grid.rows) labels.push_back(row.label);
   double aspect = static_cast<double>(mosaic.total_height()) / mosaic.total_width();
   int64_t width = std::min<int64_t>(800, 110 * mosaic.columns);  // of the drawing, in CSS pixels
-  Json layout = Layout(text, 110 + static_cast<int>(std::lround(aspect * width)));
+  Json layout = Layout(text, 70 + static_cast<int>(std::lround(aspect * width)));
+  layout["margin"]["b"] = 8;
   layout["xaxis"] = MosaicAxis(mosaic.columns, 0.5 * (mosaic.width - 1),
                                mosaic.width + mosaic.gap_right, grid.columns);
   layout["xaxis"]["side"] = "top";

@@ -47,9 +47,13 @@ std::string ValueCell(const Json& metric) {
                       Escape(Text(metric, "reason")), "</code></td>");
 }
 
-std::string Scrolling(absl::string_view table) {
-  return absl::StrCat("<div class=\"scroll\"><table>\n", table, "</table></div>\n");
+// Wide tables scroll sideways, long ones also up and down.
+std::string Scrolling(absl::string_view table, bool is_long = false) {
+  return absl::StrCat("<div class=\"scroll", is_long ? " long" : "", "\"><table>\n", table,
+                      "</table></div>\n");
 }
+
+constexpr int64_t kRowsOfPage = 20;  // a longer table scrolls
 
 // Columns that no metric fills are left out.
 struct MetricColumns {
@@ -102,8 +106,9 @@ std::string OneTable(const Json& table) {
   for (const Json& one : List(table, "columns")) {
     std::string unit = Text(one, "unit");
     absl::StrAppend(&head, "<th", IsNumeric(rows, column++) ? " class=\"number\"" : "", ">",
-                    Escape(Text(one, "name")),
-                    unit.empty() ? "" : absl::StrCat(" (", Escape(unit), ")"), "</th>");
+                    Escape(absl::StrReplaceAll(Text(one, "name"), {{"_", " "}})),
+                    unit.empty() ? "" : absl::StrCat("<br><small>", Escape(unit), "</small>"),
+                    "</th>");
   }
   for (size_t i = 0; i < std::min<size_t>(rows.size(), kRowsMax); ++i) {
     body += "<tr>";
@@ -117,7 +122,8 @@ std::string OneTable(const Json& table) {
   }
   return absl::StrCat(
       "<h3 id=\"tables-", Escape(name), "\">", Escape(Spoken(name)), "</h3>\n",
-      Scrolling(absl::StrCat("<thead><tr>", head, "</tr></thead>\n<tbody>\n", body, "</tbody>\n")),
+      Scrolling(absl::StrCat("<thead><tr>", head, "</tr></thead>\n<tbody>\n", body, "</tbody>\n"),
+                static_cast<int64_t>(rows.size()) > kRowsOfPage),
       rest);
 }
 
@@ -208,7 +214,8 @@ std::string Provenance(const Json& result, const Json& run, absl::string_view re
   made += Rows(html::Member(run, "notes"));
   return absl::StrCat(Parameters(result), "<h2 id=\"provenance\">Where it comes from</h2>\n",
                       ValuesTable(rows),
-                      "<p class=\"quiet\">The same inputs, parameters, seed and engine give the same digest.</p>\n<h3>Made by</h3>\n",
+                      "<p class=\"quiet\">The same inputs, parameters, seed and engine give the "
+                      "same digest.</p>\n<h3>Made by</h3>\n",
                       ValuesTable(made));
 }
 

@@ -13,8 +13,9 @@ namespace radiograph::report {
 
 // Rows of a table that a report shows; the rest stands in result.json.
 inline constexpr int64_t kRowsMax = 200;
-// Metrics shown large at the top: the Spec names the important ones first.
-inline constexpr int64_t kCardsMax = 6;
+// Metrics shown large at the top: the first that are defined, since a Spec names the important ones
+// first.
+inline constexpr int64_t kCardsMax = 4;
 
 // Title, verdicts, main numbers, and which findings are warnings or alarms.
 std::string Summary(const Json& result);

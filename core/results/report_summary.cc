@@ -14,24 +14,20 @@ using html::List;
 using html::Text;
 
 std::string Card(const Json& metric) {
-  const Json& value = html::Member(metric, "value");
-  std::string shown =
-      value.is_number()
-          ? absl::StrCat(html::Number(value), " <small>", Escape(Text(metric, "unit")), "</small>")
-          : absl::StrCat("&ndash; <small>", Escape(Text(metric, "reason")), "</small>");
   std::string interval = Interval(metric);
   if (!interval.empty()) interval = absl::StrCat("<p class=\"help\">", Escape(interval), "</p>");
   return absl::StrCat("<div class=\"card\"><p class=\"name\">",
-                      Escape(Spoken(Text(metric, "name"))), "</p><p class=\"value\">", shown,
-                      "</p>", interval, "<p class=\"help\">", Escape(Text(metric, "description")),
-                      "</p></div>\n");
+                      Escape(Spoken(Text(metric, "name"))), "</p><p class=\"value\">",
+                      html::Number(html::Member(metric, "value").get<double>()), " <small>",
+                      Escape(Text(metric, "unit")), "</small></p>", interval, "<p class=\"help\">",
+                      Escape(Text(metric, "description")), "</p></div>\n");
 }
 
 std::string Cards(const Json& result) {
   std::string cards;
   int64_t count = 0;
   for (const Json& metric : List(result, "metrics")) {
-    if (metric.contains("values") || count == kCardsMax) continue;
+    if (!html::Member(metric, "value").is_number() || count == kCardsMax) continue;
     cards += Card(metric);
     ++count;
   }

@@ -154,7 +154,7 @@ TEST(BilinearDigits, ContributionsExplainTheLogits) {
     EXPECT_FALSE(figure.plotly.empty()) << figure.name;
     EXPECT_FALSE(figure.caption.empty()) << figure.name;
   }
-  EXPECT_THAT(figures, ::testing::ElementsAre("spectrum", "eigenvectors", "effective_rank",
+  EXPECT_THAT(figures, ::testing::ElementsAre("eigenvectors", "spectrum", "effective_rank",
                                               "spectral_mass", "significance", "contributions_7",
                                               "explanation_7", "contributions_0", "explanation_0"));
 }

@@ -1,5 +1,6 @@
 // Figures of bilinear.spectrum.
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,7 +13,7 @@ namespace {
 
 constexpr int64_t kLinesMax = 12;    // outputs that one figure of lines or pictures shows
 constexpr int64_t kBarsMax = 64;     // outputs that one figure of bars shows
-constexpr int64_t kRanksShown = 40;  // eigenvalues of each sign
+constexpr int64_t kRanksShown = 20;  // eigenvalues of each sign
 constexpr int64_t kPicturesPerSign = 4;
 constexpr int64_t kHeatMapInputsMax = 256;
 constexpr int64_t kContributionsShown = 10;  // of each sign
@@ -22,12 +23,12 @@ class Figures {
   explicit Figures(const SpectrumFacts& facts) : facts_(facts), few_(facts.Foremost(kLinesMax)) {}
 
   std::vector<Figure> Take() {
-    list_.push_back(Spectrum());
     if (has_pictures()) {
       list_.push_back(Eigenvectors());
     } else if (facts_.shapes.inputs <= kHeatMapInputsMax) {
       list_.push_back(StrongestVectors());
     }
+    list_.push_back(Spectrum());
     list_.push_back(EffectiveRank());
     list_.push_back(SpectralMass());
     if (facts_.null_threshold.defined()) list_.push_back(Significance());
@@ -61,29 +62,36 @@ class Figures {
     return names;
   }
 
-  // The largest positive and the smallest negative eigenvalues, each from its own end.
+  // The eigenvalues of one sign, the largest first, and then a gap.
+  static void AddBranch(std::vector<double> values, double sign, Series& line) {
+    std::erase_if(values, [&](double value) { return value * sign <= 0; });
+    std::sort(values.begin(), values.end(),
+              [&](double a, double b) { return a * sign > b * sign; });
+    values.resize(std::min<size_t>(values.size(), kRanksShown));
+    values.push_back(std::nan(""));
+    for (size_t i = 0; i < values.size(); ++i) line.x.push_back(i + 1);
+    line.y.insert(line.y.end(), values.begin(), values.end());
+  }
+
   Figure Spectrum() const {
     std::vector<Series> series;
     for (const int64_t c : few_) {
-      std::vector<double> values = ToDoubles(facts_.spectra.eigenvalues[c]);
-      std::sort(values.begin(), values.end(), std::greater<>());
-      const int64_t rank = values.size();
-      Series line{.name = facts_.names[c]};
-      for (int64_t i = 0; i < rank; ++i) {
-        if (i >= kRanksShown && i < rank - kRanksShown) continue;
-        line.x.push_back(i + 1);
-        line.y.push_back(values[i]);
+      series.push_back({.name = facts_.names[c]});
+      for (const double sign : {1.0, -1.0}) {
+        AddBranch(ToDoubles(facts_.spectra.eigenvalues[c]), sign, series.back());
       }
-      series.push_back(std::move(line));
     }
     return Lines(
         {"spectrum", "Eigenvalues of each output",
          absl::StrCat(
-             "From the most positive to the most negative. Directions with a positive eigenvalue "
-             "raise the output, with a negative one they lower it; what lies flat at zero is "
-             "not used. A steep fall means that few directions decide.",
+             "Above zero the ", kRanksShown, " most positive eigenvalues, below it the ",
+             kRanksShown,
+             " most negative, the strongest on the left. A direction with a positive eigenvalue "
+             "raises the output, one with a negative eigenvalue lowers it. A steep fall means that "
+             "few directions decide.",
              Shown(few_))},
-        series, {.title = "rank"}, {.title = "eigenvalue", .unit = "logit"});
+        series, {.title = "rank among those of one sign"},
+        {.title = "eigenvalue", .unit = "logit"});
   }
 
   // Pictures over channels are their mean.
@@ -115,6 +123,13 @@ class Figures {
       PictureRow row{.label = facts_.names[c]};
       AddPictures(c, true, row);
       AddPictures(c, false, row);
+      // The strongest vectors set the colours: weak ones are mostly noise, with larger single
+      // entries.
+      for (const int64_t strongest : {int64_t{0}, kPicturesPerSign}) {
+        for (const double value : row.pictures[strongest].values) {
+          grid.limit = std::max(grid.limit.value_or(0), std::abs(value));
+        }
+      }
       grid.rows.push_back(std::move(row));
     }
     const bool channels = facts_.params.image_shape.size() == 3;
@@ -124,8 +139,9 @@ class Figures {
                                   "the left, or like its negative, raises the output; one that "
                                   "looks like a picture on the right "
                                   "lowers it. The sign of a picture as a whole means nothing: the "
-                                  "overlap is squared. A blank "
-                                  "place: no more of that sign among the ",
+                                  "overlap is squared. Colours end at the largest entry of the "
+                                  "first positive and negative pictures. A blank place: no more of "
+                                  "that sign among the ",
                                   facts_.sizes.kept, " kept.",
                                   channels ? " Channels are averaged." : "", Shown(few_))},
                     grid);
@@ -193,7 +209,7 @@ class Figures {
     const auto highest = ToDoubles(lambda.amax(1).clamp_min(0)),
                lowest = ToDoubles(-lambda.amin(1).clamp_max(0));
     const auto threshold = ToDoubles(facts_.null_threshold);
-    Series positive{.name = "largest positive"}, negative{.name = "largest negative, as a size"};
+    Series positive{.name = "largest positive"}, negative{.name = "largest negative"};
     Series chance{.name = "largest by chance"};
     for (const int64_t c : outputs) {
       positive.y.push_back(highest[c]);

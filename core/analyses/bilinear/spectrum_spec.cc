@@ -156,20 +156,23 @@ void AddOutputs(SpecOf<SpectrumParams>& spec) {
       .Output("logits", "[N, C]", "logit", "of the layer with its head; with data");
   const MetricOptions lower{.better = Better::kLower, .unit = "directions"};
   const MetricOptions error{.better = Better::kLower};
-  spec.Metric("effective_rank_mean", lower, "mean over outputs of (sum |lambda|)^2 / sum lambda^2")
-      .Metric("stable_rank_mean", lower, "mean over outputs of sum lambda^2 / max lambda^2")
-      .Metric("entropy_rank_mean", lower,
-              "mean over outputs of the exponential of the spectrum's entropy")
-      .Metric("positive_share_mean", {.unit = "fraction"},
-              "mean over outputs of the positive share of |lambda|")
+  // The important ones first: a report shows them large.
+  spec.Metric("effective_rank_mean", lower,
+              "directions that an output effectively uses, (sum |lambda|)^2 / sum lambda^2; "
+              "mean over outputs")
       .Metric("significant_mean", {.exactness = Exactness::kEstimate, .unit = "directions"},
-              "mean over outputs of eigenvalues beyond all random rotations")
+              "eigenvalues of an output beyond those of all random rotations; mean over outputs")
+      .Metric("accuracy", {.better = Better::kHigher, .unit = "fraction"},
+              "samples whose largest logit is that of their label; with labels")
+      .Metric("positive_share_mean", {.unit = "fraction"},
+              "share of the positive eigenvalues in sum |lambda|; mean over outputs")
+      .Metric("stable_rank_mean", lower, "sum lambda^2 / max lambda^2; mean over outputs")
+      .Metric("entropy_rank_mean", lower,
+              "exponential of the entropy of |lambda| / sum |lambda|; mean over outputs")
       .Metric("fidelity_error", error,
               "largest error of the quadratic forms, relative to the largest output")
       .Metric("residual_max", error, "largest ||Q v - lambda v|| / |lambda|_max")
-      .Metric("orthogonality_max", error, "largest |V^T V - I|")
-      .Metric("accuracy", {.better = Better::kHigher, .unit = "fraction"},
-              "of the layer's argmax; with labels");
+      .Metric("orthogonality_max", error, "largest |V^T V - I|");
 }
 
 }  // namespace

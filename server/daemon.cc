@@ -1,0 +1,206 @@
+#include "server/daemon.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/substitute.h"
+#include "core/base/log.h"
+#include "core/base/status_macros.h"
+#include "core/process/compute_process.h"
+#include "server/rpc/services.h"
+#include "server/store/random_hex.h"
+#include "server/worker/devices.h"
+
+namespace radiograph {
+namespace {
+
+constexpr int kPoolThreads = 4;
+constexpr absl::Duration kSweepInterval = absl::Hours(1);
+
+// $0 version, $1 gRPC address, $2 rows of jobs.
+constexpr char kIndexPage[] = R"(<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Radiograph</title>
+<style>body{font:16px sans-serif;max-width:40em;margin:3em auto;padding:0 1em}
+td{padding:.1em 1.5em .1em 0}td+td{text-align:right}</style></head>
+<body><h1>Radiograph $0</h1>
+<p>X-rays of neural networks. gRPC is at <code>$1</code>.</p>
+<table>$2</table>
+<p><a href="/metrics">/metrics</a> for Prometheus, <a href="/healthz">/healthz</a>: the process lives,
+<a href="/readyz">/readyz</a>: it takes work.</p>
+</body></html>
+)";
+
+// What happens to jobs goes to the metrics and to the log.
+JobsObserver WithLog(JobsObserver metrics) {
+  JobsObserver observer;
+  observer.created = [next = metrics.created](const v1::Job& job) {
+    next(job);
+    Log(LogLevel::kInfo, "job_created",
+        {{"job", job.id()}, {"analysis", job.analysis()}, {"cache_hit", job.cache_hit()}});
+  };
+  observer.finished = [next = metrics.finished](const v1::Job& job, absl::Duration queued,
+                                                absl::Duration ran) {
+    next(job, queued, ran);
+    Log(LogLevel::kInfo, "job_finished",
+        {{"job", job.id()},
+         {"state", absl::AsciiStrToLower(v1::JobState_Name(job.state()))},
+         {"attempts", job.attempts_size()},
+         {"queued_seconds", absl::ToDoubleSeconds(queued)},
+         {"run_seconds", absl::ToDoubleSeconds(ran)},
+         {"error", job.error().message()}});
+  };
+  observer.requeued = [next = metrics.requeued](const v1::Job& job) {
+    next(job);
+    const v1::Attempt& attempt = job.attempts(job.attempts_size() - 1);
+    Log(LogLevel::kWarning, "job_requeued",
+        {{"job", job.id()},
+         {"attempt", attempt.number()},
+         {"outcome", attempt.outcome()},
+         {"slot", attempt.slot()}});
+  };
+  return observer;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const ServerOptions& options) {
+  auto daemon = std::unique_ptr<Daemon>(new Daemon(options));
+  RETURN_IF_ERROR(daemon->OpenStore());
+  RETURN_IF_ERROR(daemon->StartRpc());
+  RETURN_IF_ERROR(daemon->StartHttp());
+  RETURN_IF_ERROR(daemon->StartAgent());
+  return daemon;
+}
+
+absl::Status Daemon::OpenStore() {
+  ASSIGN_OR_RETURN(build_, Sha256OfFile("/proc/self/exe"));
+  metrics_ = std::make_unique<ServerMetrics>(RADIOGRAPH_VERSION, build_.sha256);
+  blob_options_.folder = options_.state;
+  ASSIGN_OR_RETURN(store_, Store::Open(blob_options_, &clock_, &disk_));
+  pool_ = std::make_unique<Pool>(kPoolThreads);
+  errands_ = std::make_unique<Errands>(&clock_);
+  jobs_options_.lease_term = options_.lease;
+  ASSIGN_OR_RETURN(jobs_, Jobs::Open(jobs_options_, store_.get(), &clock_, errands_.get(),
+                                     WithLog(metrics_->Observer())));
+  errands_->Start();
+  ScheduleSweep();
+  return absl::OkStatus();
+}
+
+void Daemon::ScheduleSweep() {
+  errands_->PostAt(clock_.Monotonic() + kSweepInterval, [this] {
+    ScheduleSweep();
+    pool_->Post([this] {
+      const absl::Status status = store_->blobs->SweepUploads();
+      if (!status.ok()) {
+        Log(LogLevel::kWarning, "sweep_failed", {{"error", std::string(status.message())}});
+      }
+    });
+  });
+}
+
+absl::Status Daemon::StartRpc() {
+  worker_token_ = RandomHex(32);
+  headers_ = std::make_unique<HeaderCache>(store_->blobs.get());
+  door_ = std::make_unique<Door>(Door::Options(), worker_token_);
+  backend_ = std::make_unique<Backend>(Backend{.store = store_.get(),
+                                               .jobs = jobs_.get(),
+                                               .headers = headers_.get(),
+                                               .door = door_.get(),
+                                               .pool = pool_.get()});
+  v1::ServerInfo& info = backend_->info;
+  info.set_version(RADIOGRAPH_VERSION);
+  info.set_build(build_.sha256);
+  info.set_protocol_version(1);
+  info.set_digest_function("SHA256");
+  *info.mutable_limits() = MakeLimits(door_->options(), blob_options_, jobs_options_);
+  info.add_auth_modes("none");
+  info.mutable_start_time()->set_seconds(absl::ToUnixSeconds(clock_.Now()));
+  info.set_instance(RandomHex(8));
+  rpc_metrics_ = std::make_unique<RpcMetrics>(metrics_->registry());
+  RpcServer::Options rpc{.listen = options_.listen, .interceptors = {}};
+  rpc.interceptors.push_back(rpc_metrics_->Interceptor());
+  ASSIGN_OR_RETURN(rpc_, RpcServer::Start(std::move(rpc), backend_.get()));
+  return absl::OkStatus();
+}
+
+absl::Status Daemon::StartHttp() {
+  if (options_.http.empty() || options_.http == "none") return absl::OkStatus();
+  ASSIGN_OR_RETURN(
+      http_,
+      HttpServer::Start(options_.http, {{"/", [this] { return Index(); }},
+                                        {"/metrics", [this] { return Metrics(); }},
+                                        {"/healthz", [] { return HttpResponse{.body = "ok\n"}; }},
+                                        {"/readyz", [this] { return Ready(); }}}));
+  return absl::OkStatus();
+}
+
+absl::Status Daemon::StartAgent() {
+  ASSIGN_OR_RETURN(const std::vector<std::string> devices,
+                   ResolveDevices(options_.devices, FindGpus()));
+  if (devices.empty()) return absl::OkStatus();
+  std::string compute = options_.compute;
+  if (compute.empty()) {
+    ASSIGN_OR_RETURN(compute, SiblingProgram("radiograph-compute"));
+  }
+  AgentOptions agent{.name = "embedded",
+                     .folder = absl::StrCat(options_.state, "/work"),
+                     .devices = devices,
+                     .threads = options_.threads,
+                     .compute_binary = compute,
+                     .token = worker_token_};
+  agent_ =
+      std::make_unique<Agent>(std::move(agent), rpc_->InProcessChannel(),
+                              std::make_unique<LocalBlobSource>([this](absl::string_view sha256) {
+                                return store_->blobs->Path(std::string(sha256));
+                              }));
+  return agent_->Start();
+}
+
+void Daemon::Drain() {
+  draining_ = true;
+  rpc_->SetServing(false);
+  if (agent_ != nullptr) agent_->Drain(options_.grace);
+  jobs_->Shutdown();
+  rpc_->Shutdown(options_.grace);
+}
+
+Daemon::~Daemon() {
+  http_.reset();
+  agent_.reset();
+  if (jobs_ != nullptr) jobs_->Shutdown();
+  rpc_.reset();
+}
+
+HttpResponse Daemon::Metrics() {
+  absl::StatusOr<JobsSnapshot> snapshot = jobs_->Snapshot();
+  absl::StatusOr<int64_t> blob_bytes = store_->blobs->TotalBytes();
+  if (!snapshot.ok() || !blob_bytes.ok())
+    return {.code = 500, .body = "the store doesn't answer\n"};
+  return {.type = "text/plain; version=0.0.4; charset=utf-8",
+          .body = metrics_->Text(*snapshot, *blob_bytes)};
+}
+
+HttpResponse Daemon::Ready() {
+  if (draining_) return {.code = 503, .body = "draining\n"};
+  const absl::Status store = jobs_->Snapshot().status();
+  if (!store.ok()) return {.code = 503, .body = "the store doesn't answer\n"};
+  return {.body = "ok\n"};
+}
+
+HttpResponse Daemon::Index() {
+  std::string rows;
+  const absl::StatusOr<JobsSnapshot> snapshot = jobs_->Snapshot();
+  if (snapshot.ok()) {
+    for (const auto& [state, count] : snapshot->jobs) {
+      absl::StrAppend(&rows, "<tr><td>jobs ", absl::AsciiStrToLower(v1::JobState_Name(state)),
+                      "</td><td>", count, "</td></tr>");
+    }
+  }
+  return {.type = "text/html; charset=utf-8",
+          .body = absl::Substitute(kIndexPage, RADIOGRAPH_VERSION, grpc_address(), rows)};
+}
+
+}  // namespace radiograph

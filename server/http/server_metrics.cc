@@ -1,0 +1,121 @@
+#include "server/http/server_metrics.h"
+
+#include <prometheus/gauge.h>
+#include <prometheus/text_serializer.h>
+
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/time/time.h"
+#include "server/rpc/rpc_metrics.h"
+
+namespace radiograph {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+
+prometheus::Counter& AddCounter(prometheus::Registry& registry, const char* name,
+                                const char* help) {
+  return prometheus::BuildCounter().Name(name).Help(help).Register(registry).Add({});
+}
+
+prometheus::Histogram& AddHistogram(prometheus::Registry& registry, const char* name,
+                                    const char* help) {
+  const prometheus::Histogram::BucketBoundaries seconds = {
+      0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 36000};
+  return prometheus::BuildHistogram().Name(name).Help(help).Register(registry).Add({}, seconds);
+}
+
+MetricFamily Gauge(const char* name, const char* help) {
+  MetricFamily family;
+  family.name = name;
+  family.help = help;
+  family.type = prometheus::MetricType::Gauge;
+  return family;
+}
+
+void Set(MetricFamily& family, double value, std::vector<ClientMetric::Label> labels = {}) {
+  ClientMetric metric;
+  metric.label = std::move(labels);
+  metric.gauge.value = value;
+  family.metric.push_back(std::move(metric));
+}
+
+// Every state has a value, so that none comes and goes.
+MetricFamily JobsByState(const JobsSnapshot& snapshot) {
+  MetricFamily family = Gauge("radiograph_jobs", "Jobs in the store, by state.");
+  for (int state = v1::QUEUED; state <= v1::CANCELLED; ++state) {
+    auto found = snapshot.jobs.find(static_cast<v1::JobState>(state));
+    Set(family, found == snapshot.jobs.end() ? 0 : static_cast<double>(found->second),
+        {{"state", absl::AsciiStrToLower(v1::JobState_Name(state))}});
+  }
+  return family;
+}
+
+MetricFamily SlotsByState(const JobsSnapshot& snapshot) {
+  MetricFamily family = Gauge("radiograph_slots", "Slots of workers that are heard of, by state.");
+  for (int state = v1::IDLE; state <= v1::DONE; ++state) {
+    auto found = snapshot.slots.find(static_cast<v1::SlotState>(state));
+    Set(family, found == snapshot.slots.end() ? 0 : static_cast<double>(found->second),
+        {{"state", absl::AsciiStrToLower(v1::SlotState_Name(state))}});
+  }
+  return family;
+}
+
+}  // namespace
+
+ServerMetrics::ServerMetrics(const std::string& version, const std::string& build)
+    : created_(AddCounter(registry_, "radiograph_jobs_created_total",
+                          "Jobs that were created, cache hits among them.")),
+      cache_hits_(AddCounter(registry_, "radiograph_cache_hits_total",
+                             "Jobs that were answered from the cache.")),
+      requeued_(
+          AddCounter(registry_, "radiograph_jobs_requeued_total",
+                     "Attempts that ended without a result and were given to the queue again.")),
+      finished_(prometheus::BuildCounter()
+                    .Name("radiograph_jobs_finished_total")
+                    .Help("Jobs that ended, by state and by the code of their error.")
+                    .Register(registry_)),
+      queue_wait_(AddHistogram(registry_, "radiograph_job_queue_wait_seconds",
+                               "From a job's creation to its last lease.")),
+      run_time_(AddHistogram(registry_, "radiograph_job_run_seconds",
+                             "From a job's last lease to its end.")) {
+  prometheus::BuildGauge()
+      .Name("radiograph_build_info")
+      .Help("Version and SHA-256 of the server's binary; always 1.")
+      .Register(registry_)
+      .Add({{"version", version}, {"build", build}})
+      .Set(1);
+}
+
+JobsObserver ServerMetrics::Observer() {
+  JobsObserver observer;
+  observer.created = [this](const v1::Job& job) {
+    created_.Increment();
+    if (job.cache_hit()) cache_hits_.Increment();
+  };
+  observer.finished = [this](const v1::Job& job, absl::Duration queued, absl::Duration ran) {
+    const std::string outcome = absl::AsciiStrToLower(v1::JobState_Name(job.state()));
+    finished_.Add({{"outcome", outcome}, {"reason", GrpcCodeName(job.error().code())}}).Increment();
+    queue_wait_.Observe(absl::ToDoubleSeconds(queued));
+    run_time_.Observe(absl::ToDoubleSeconds(ran));
+  };
+  observer.requeued = [this](const v1::Job&) { requeued_.Increment(); };
+  return observer;
+}
+
+std::string ServerMetrics::Text(const JobsSnapshot& snapshot, int64_t blob_bytes) const {
+  std::vector<MetricFamily> families = registry_.Collect();
+  families.push_back(JobsByState(snapshot));
+  families.push_back(SlotsByState(snapshot));
+  families.push_back(Gauge("radiograph_oldest_queued_age_seconds",
+                           "Age of the oldest job in the queue; 0 when the queue is empty."));
+  Set(families.back(), absl::ToDoubleSeconds(snapshot.oldest_queued_age));
+  families.push_back(Gauge("radiograph_blob_bytes", "Sum of the sizes of all stored blobs."));
+  Set(families.back(), static_cast<double>(blob_bytes));
+  for (MetricFamily& family : ProcessMetrics()) families.push_back(std::move(family));
+  return prometheus::TextSerializer().Serialize(families);
+}
+
+}  // namespace radiograph

@@ -1,0 +1,48 @@
+// What the server tells Prometheus of itself: counters and histograms as things happen, the rest as
+// it is when asked. All labels come from closed sets; no ids.
+#ifndef RADIOGRAPH_SERVER_HTTP_SERVER_METRICS_H_
+#define RADIOGRAPH_SERVER_HTTP_SERVER_METRICS_H_
+
+#include <prometheus/counter.h>
+#include <prometheus/family.h>
+#include <prometheus/histogram.h>
+#include <prometheus/metric_family.h>
+#include <prometheus/registry.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "server/jobs/jobs.h"
+
+namespace radiograph {
+
+// Safe for use from many threads.
+class ServerMetrics {
+ public:
+  ServerMetrics(const std::string& version, const std::string& build);
+
+  prometheus::Registry& registry() { return registry_; }
+  // Counts what happens to jobs; the metrics must outlive the Jobs.
+  JobsObserver Observer();
+
+  // The text exposition format. `snapshot` and `blob_bytes` are as of now.
+  std::string Text(const JobsSnapshot& snapshot, int64_t blob_bytes) const;
+
+ private:
+  prometheus::Registry registry_;
+  prometheus::Counter& created_;
+  prometheus::Counter& cache_hits_;
+  prometheus::Counter& requeued_;
+  prometheus::Family<prometheus::Counter>& finished_;
+  prometheus::Histogram& queue_wait_;
+  prometheus::Histogram& run_time_;
+};
+
+// CPU time, memory, threads, open files and start of this process, as Prometheus' own clients name
+// them. What /proc doesn't tell is left out.
+std::vector<prometheus::MetricFamily> ProcessMetrics();
+
+}  // namespace radiograph
+
+#endif  // RADIOGRAPH_SERVER_HTTP_SERVER_METRICS_H_

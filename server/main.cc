@@ -1,0 +1,88 @@
+// radiographd, the server.
+#include <grpc/support/log.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <memory>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "core/base/file.h"
+#include "core/base/flags.h"
+#include "core/base/json.h"
+#include "core/base/log.h"
+#include "server/daemon.h"
+#include "server/options.h"
+
+namespace radiograph {
+namespace {
+
+// Blocked before any thread starts, so that sigwait is the only one to see them.
+sigset_t BlockEndSignals() {
+  signal(SIGPIPE, SIG_IGN);
+  sigset_t ends;
+  sigemptyset(&ends);
+  sigaddset(&ends, SIGTERM);
+  sigaddset(&ends, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &ends, nullptr);
+  return ends;
+}
+
+// gRPC's own messages become lines of our log.
+void LogOfGrpc(gpr_log_func_args* args) {
+  Log(args->severity == GPR_LOG_SEVERITY_ERROR ? LogLevel::kWarning : LogLevel::kInfo,
+      "grpc_message", {{"text", args->message}});
+}
+
+int Fail(const absl::Status& status) {
+  Log(LogLevel::kError, "start_failed", {{"error", std::string(status.message())}});
+  return 1;
+}
+
+absl::Status TellPorts(const Daemon& daemon, const std::string& file) {
+  if (file.empty()) return absl::OkStatus();
+  return WriteFileDurably(file,
+                          absl::StrCat("{\"grpc\":", JsonString(daemon.grpc_address()),
+                                       ",\"http\":", JsonString(daemon.http_address()), "}\n"));
+}
+
+int Main(int argc, char** argv) {
+  ServerOptions options;
+  options.state = DefaultStateFolder();
+  Flags flags("radiographd", "The Radiograph server: takes weights and jobs over gRPC.");
+  AddFlags(options, flags);
+  if (std::optional<int> exit = flags.ParseOrExit(argc, argv)) return *exit;
+  if (absl::Status status = CheckOptions(options); !status.ok()) {
+    fprintf(stderr, "radiographd: %s\n", std::string(status.message()).c_str());
+    return 2;
+  }
+  gpr_set_log_function(LogOfGrpc);
+  const sigset_t ends = BlockEndSignals();
+  const absl::Time begin = absl::Now();
+  absl::StatusOr<std::unique_ptr<Daemon>> daemon = Daemon::Start(options);
+  if (!daemon.ok()) return Fail(daemon.status());
+  if (absl::Status status = TellPorts(**daemon, options.port_file); !status.ok()) {
+    return Fail(status);
+  }
+  Log(LogLevel::kInfo, "serving",
+      {{"grpc", (*daemon)->grpc_address()},
+       {"http", (*daemon)->http_address()},
+       {"state", options.state},
+       {"start_seconds", absl::ToDoubleSeconds(absl::Now() - begin)}});
+  int number = 0;
+  sigwait(&ends, &number);
+  Log(LogLevel::kInfo, "draining", {{"signal", strsignal(number)}});
+  // A second signal ends the process at once: what is acknowledged is durable.
+  pthread_sigmask(SIG_UNBLOCK, &ends, nullptr);
+  (*daemon)->Drain();
+  daemon->reset();
+  Log(LogLevel::kInfo, "stopped");
+  return 0;
+}
+
+}  // namespace
+}  // namespace radiograph
+
+int main(int argc, char** argv) { return radiograph::Main(argc, argv); }

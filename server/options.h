@@ -1,0 +1,43 @@
+// The settings of radiographd.
+#ifndef RADIOGRAPH_SERVER_OPTIONS_H_
+#define RADIOGRAPH_SERVER_OPTIONS_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "core/base/flags.h"
+
+namespace radiograph {
+
+struct ServerOptions {
+  std::string listen = "127.0.0.1:7878";
+  std::string http = "127.0.0.1:7879";  // empty or "none": no HTTP
+  std::string state = {};               // folder
+  std::string devices = "auto";
+  int64_t threads = 0;
+  absl::Duration lease = absl::Seconds(30);
+  absl::Duration grace = absl::Seconds(10);
+  std::string compute = {};    // path of radiograph-compute; empty: beside this program
+  std::string port_file = {};  // empty: none
+  bool insecure = false;
+};
+
+// $XDG_STATE_HOME/radiograph, ~/.local/state/radiograph, or ./radiograph-state.
+std::string DefaultStateFolder();
+
+void AddFlags(ServerOptions& options, Flags& flags);
+
+// What the flags can't check one by one. INVALID_ARGUMENT for an address that isn't HOST:PORT and,
+// without
+// --insecure, for one that others can reach: there is no TLS and there are no tokens yet.
+absl::Status CheckOptions(const ServerOptions& options);
+
+// 127.x.x.x, localhost and ::1, as HOST or HOST:PORT with [::1] in brackets.
+bool IsLoopback(absl::string_view address);
+
+}  // namespace radiograph
+
+#endif  // RADIOGRAPH_SERVER_OPTIONS_H_

@@ -1,0 +1,62 @@
+#include "server/options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/status_matchers.h"
+
+namespace radiograph {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using testing::StatusIs;
+
+TEST(ServerOptions, KnowsLoopback) {
+  for (const char* address : {"127.0.0.1:7878", "127.9.9.9:1", "localhost:0", "[::1]:80"}) {
+    EXPECT_TRUE(IsLoopback(address)) << address;
+  }
+  for (const char* address :
+       {"0.0.0.0:7878", "[::]:80", "10.0.0.1:1", "example.org:80", "127.0.0.1.evil.org:80"}) {
+    EXPECT_FALSE(IsLoopback(address)) << address;
+  }
+}
+
+TEST(ServerOptions, WhatOthersCanReachNeedsInsecure) {
+  ServerOptions options{.listen = "0.0.0.0:7878", .state = "s"};
+  EXPECT_THAT(CheckOptions(options),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("--listen is '0.0.0.0:7878'"), HasSubstr("--insecure"))));
+  options.insecure = true;
+  EXPECT_OK(CheckOptions(options));
+  options = {.http = "[::]:80", .state = "s"};
+  EXPECT_THAT(CheckOptions(options),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("--http")));
+  options.http = "none";
+  EXPECT_OK(CheckOptions(options));
+}
+
+TEST(ServerOptions, AddressesHaveAPort) {
+  for (const char* address : {"127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "localhost:70000", ":80"}) {
+    EXPECT_THAT(CheckOptions({.listen = address, .state = "s"}),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("HOST:PORT")))
+        << address;
+  }
+}
+
+TEST(ServerOptions, FlagsSetThem) {
+  ServerOptions options;
+  options.state = "/default";
+  Flags flags("radiographd", "");
+  AddFlags(options, flags);
+  const char* arguments[] = {"--devices=none", "--lease=1s", "--grace=0s", "--state", "/s"};
+  ASSERT_OK(flags.Parse(arguments, [](const char*) { return nullptr; }));
+  EXPECT_EQ(options.devices, "none");
+  EXPECT_EQ(options.lease, absl::Seconds(1));
+  EXPECT_EQ(options.grace, absl::ZeroDuration());
+  EXPECT_EQ(options.state, "/s");
+  EXPECT_OK(CheckOptions(options));
+}
+
+}  // namespace
+}  // namespace radiograph

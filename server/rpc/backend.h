@@ -1,0 +1,28 @@
+// What the handlers work on. Nothing here is owned.
+#ifndef RADIOGRAPH_SERVER_RPC_BACKEND_H_
+#define RADIOGRAPH_SERVER_RPC_BACKEND_H_
+
+#include "absl/time/time.h"
+#include "radiograph/v1/server.pb.h"
+#include "server/jobs/jobs.h"
+#include "server/rpc/door.h"
+#include "server/rpc/header_cache.h"
+#include "server/rpc/pool.h"
+#include "server/store/store.h"
+
+namespace radiograph {
+
+struct Backend {
+  Store* store;
+  Jobs* jobs;
+  HeaderCache* headers;
+  Door* door;
+  Pool* pool;
+  v1::ServerInfo info = {};                      // as GetInfo tells it, but for the devices
+  absl::Duration heartbeat = absl::Seconds(15);  // of Watch, when nothing happens
+  absl::Duration wait_max = absl::Hours(24);     // of Wait without timeout and deadline
+};
+
+}  // namespace radiograph
+
+#endif  // RADIOGRAPH_SERVER_RPC_BACKEND_H_

@@ -1,0 +1,254 @@
+#include "server/rpc/services.h"
+
+#include <utility>
+
+#include "core/analyses/catalog.h"
+#include "core/artifact/resolve.h"
+#include "core/base/log.h"
+#include "core/base/status_macros.h"
+#include "core/safetensors/header.h"
+#include "radiograph/v1/analyses.grpc.pb.h"
+#include "radiograph/v1/artifacts.grpc.pb.h"
+#include "radiograph/v1/blobs.grpc.pb.h"
+#include "radiograph/v1/jobs.grpc.pb.h"
+#include "radiograph/v1/server.grpc.pb.h"
+#include "radiograph/v1/workers.grpc.pb.h"
+#include "server/rpc/analyses.h"
+#include "server/rpc/artifacts.h"
+#include "server/rpc/blobs.h"
+#include "server/rpc/create_job.h"
+#include "server/rpc/status.h"
+#include "server/rpc/waiting.h"
+#include "server/store/page.h"
+
+namespace radiograph {
+namespace {
+
+using grpc::CallbackServerContext;
+using grpc::ServerContext;
+
+// Runs the body of a synchronous handler: a StatusOr of the response, or a Status.
+template <typename Body>
+grpc::Status Run(Backend& backend, absl::string_view method, ServerContext* context, Body body) {
+  absl::StatusOr<Door::Entry> entry = backend.door->Enter(method, *context);
+  if (!entry.ok()) return ToGrpc(entry.status());
+  const absl::Status status = body();
+  if (status.code() == absl::StatusCode::kInternal ||
+      status.code() == absl::StatusCode::kDataLoss) {
+    Log(LogLevel::kError, "call_failed",
+        {{"method", std::string(method)}, {"error", std::string(status.message())}});
+  }
+  return ToGrpc(status);
+}
+
+template <typename Response, typename Body>
+grpc::Status Answer(Backend& backend, absl::string_view method, ServerContext* context,
+                    Response* response, Body body) {
+  return Run(backend, method, context, [&]() -> absl::Status {
+    ASSIGN_OR_RETURN(*response, body());
+    return absl::OkStatus();
+  });
+}
+
+class ServerService final : public v1::Server::Service {
+ public:
+  explicit ServerService(Backend* backend) : backend_(*backend) {}
+  grpc::Status GetInfo(ServerContext* context, const v1::GetInfoRequest*,
+                       v1::ServerInfo* info) override {
+    return Answer(backend_, "Server.GetInfo", context, info,
+                  [&]() -> absl::StatusOr<v1::ServerInfo> { return Info(); });
+  }
+
+ private:
+  // The devices are those of the slots that have told of their compute process.
+  v1::ServerInfo Info() {
+    v1::ServerInfo info = backend_.info;
+    const v1::ListWorkersResponse workers = backend_.jobs->ListWorkers();
+    for (const v1::Worker& worker : workers.workers()) {
+      if (worker.engine().device_kind().empty()) continue;
+      v1::Device* device = info.add_devices();
+      device->set_kind(worker.engine().device_kind());
+      device->set_model(worker.engine().device_model());
+    }
+    return info;
+  }
+  Backend& backend_;
+};
+
+class BlobsService final : public v1::Blobs::Service {
+ public:
+  explicit BlobsService(Backend* backend) : backend_(*backend) {}
+  grpc::Status FindMissing(ServerContext* context, const v1::FindMissingRequest* request,
+                           v1::FindMissingResponse* response) override {
+    return Answer(backend_, "Blobs.FindMissing", context, response,
+                  [&] { return radiograph::FindMissing(*backend_.store->blobs, *request); });
+  }
+  grpc::Status Write(ServerContext* context, grpc::ServerReader<v1::WriteRequest>* reader,
+                     v1::WriteResponse* response) override {
+    return Answer(backend_, "Blobs.Write", context, response, [&] {
+      return WriteBlob(*backend_.store->blobs,
+                       [&](v1::WriteRequest& message) { return reader->Read(&message); });
+    });
+  }
+  grpc::Status QueryWriteStatus(ServerContext* context, const v1::QueryWriteStatusRequest* request,
+                                v1::QueryWriteStatusResponse* response) override {
+    return Answer(backend_, "Blobs.QueryWriteStatus", context, response, [&] {
+      return backend_.store->blobs->QueryStatus(request->upload_id(), request->blob());
+    });
+  }
+  grpc::Status Read(ServerContext* context, const v1::ReadRequest* request,
+                    grpc::ServerWriter<v1::ReadResponse>* writer) override {
+    return Run(backend_, "Blobs.Read", context, [&] {
+      return ReadBlob(*backend_.store->blobs, *request,
+                      [&](const v1::ReadResponse& piece) { return writer->Write(piece); });
+    });
+  }
+
+ private:
+  Backend& backend_;
+};
+
+class ArtifactsService final : public v1::Artifacts::Service {
+ public:
+  explicit ArtifactsService(Backend* backend) : backend_(*backend) {}
+  grpc::Status Create(ServerContext* context, const v1::CreateArtifactRequest* request,
+                      v1::Artifact* response) override {
+    return Answer(backend_, "Artifacts.Create", context, response,
+                  [&] { return CreateArtifact(*backend_.store, *request); });
+  }
+  grpc::Status Get(ServerContext* context, const v1::GetArtifactRequest* request,
+                   v1::Artifact* response) override {
+    return Answer(backend_, "Artifacts.Get", context, response,
+                  [&] { return backend_.store->catalogue.Get(request->ref()); });
+  }
+  grpc::Status List(ServerContext* context, const v1::ListArtifactsRequest* request,
+                    v1::ListArtifactsResponse* response) override {
+    return Answer(backend_, "Artifacts.List", context, response,
+                  [&] { return backend_.store->catalogue.List(*request); });
+  }
+  grpc::Status ListTensors(ServerContext* context, const v1::ListTensorsRequest* request,
+                           v1::ListTensorsResponse* response) override {
+    return Answer(backend_, "Artifacts.ListTensors", context, response, [&] {
+      return radiograph::ListTensors(*backend_.store, *backend_.headers, *request);
+    });
+  }
+  grpc::Status Delete(ServerContext* context, const v1::DeleteArtifactRequest* request,
+                      v1::DeleteArtifactResponse*) override {
+    return Run(backend_, "Artifacts.Delete", context,
+               [&] { return backend_.store->catalogue.Delete(request->ref(), request->etag()); });
+  }
+
+ private:
+  Backend& backend_;
+};
+
+class AnalysesService final : public v1::Analyses::Service {
+ public:
+  explicit AnalysesService(Backend* backend) : backend_(*backend) {}
+  grpc::Status List(ServerContext* context, const v1::ListAnalysesRequest* request,
+                    v1::ListAnalysesResponse* response) override {
+    return Answer(backend_, "Analyses.List", context, response, [&] {
+      return ListAnalyses(Catalog(), *backend_.store, *backend_.headers, *request);
+    });
+  }
+  grpc::Status Get(ServerContext* context, const v1::GetAnalysisRequest* request,
+                   v1::Analysis* response) override {
+    return Answer(backend_, "Analyses.Get", context, response,
+                  [&]() -> absl::StatusOr<v1::Analysis> {
+                    ASSIGN_OR_RETURN(const Spec* spec, FindSpec(request->name()));
+                    return AnalysisOf(*spec);
+                  });
+  }
+
+ private:
+  Backend& backend_;
+};
+
+class JobsService final : public v1::Jobs::WithCallbackMethod_Watch<
+                              v1::Jobs::WithCallbackMethod_Wait<v1::Jobs::Service>> {
+ public:
+  explicit JobsService(Backend* backend) : backend_(*backend) {}
+  grpc::Status Create(ServerContext* context, const v1::CreateJobRequest* request,
+                      v1::CreateJobResponse* response) override {
+    return Answer(backend_, "Jobs.Create", context, response, [&] {
+      return CreateJob(*backend_.store, *backend_.headers, *backend_.jobs, *request);
+    });
+  }
+  grpc::Status Get(ServerContext* context, const v1::GetJobRequest* request,
+                   v1::Job* response) override {
+    return Answer(backend_, "Jobs.Get", context, response,
+                  [&] { return backend_.jobs->Get(request->id()); });
+  }
+  grpc::Status List(ServerContext* context, const v1::ListJobsRequest* request,
+                    v1::ListJobsResponse* response) override {
+    return Answer(backend_, "Jobs.List", context, response,
+                  [&] { return backend_.jobs->List(*request); });
+  }
+  grpc::Status Cancel(ServerContext* context, const v1::CancelJobRequest* request,
+                      v1::Job* response) override {
+    return Answer(backend_, "Jobs.Cancel", context, response,
+                  [&] { return backend_.jobs->Cancel(request->id()); });
+  }
+  grpc::ServerWriteReactor<v1::JobEvent>* Watch(CallbackServerContext* context,
+                                                const v1::WatchJobRequest* request) override {
+    return radiograph::Watch(backend_, context, request);
+  }
+  grpc::ServerUnaryReactor* Wait(CallbackServerContext* context, const v1::WaitJobRequest* request,
+                                 v1::Job* response) override {
+    return radiograph::Wait(backend_, context, request, response);
+  }
+
+ private:
+  Backend& backend_;
+};
+
+class WorkersService final
+    : public v1::Workers::WithCallbackMethod_Synchronize<v1::Workers::Service> {
+ public:
+  explicit WorkersService(Backend* backend) : backend_(*backend) {}
+  grpc::ServerUnaryReactor* Synchronize(CallbackServerContext* context,
+                                        const v1::SynchronizeRequest* request,
+                                        v1::SynchronizeResponse* response) override {
+    return radiograph::Synchronize(backend_, context, request, response);
+  }
+  grpc::Status List(ServerContext* context, const v1::ListWorkersRequest*,
+                    v1::ListWorkersResponse* response) override {
+    return Answer(
+        backend_, "Workers.List", context, response,
+        [&]() -> absl::StatusOr<v1::ListWorkersResponse> { return backend_.jobs->ListWorkers(); });
+  }
+
+ private:
+  Backend& backend_;
+};
+
+}  // namespace
+
+std::vector<std::unique_ptr<grpc::Service>> MakeServices(Backend* backend) {
+  std::vector<std::unique_ptr<grpc::Service>> services;
+  services.push_back(std::make_unique<ServerService>(backend));
+  services.push_back(std::make_unique<BlobsService>(backend));
+  services.push_back(std::make_unique<ArtifactsService>(backend));
+  services.push_back(std::make_unique<AnalysesService>(backend));
+  services.push_back(std::make_unique<JobsService>(backend));
+  services.push_back(std::make_unique<WorkersService>(backend));
+  return services;
+}
+
+v1::Limits MakeLimits(const Door::Options& door, const BlobStore::Options& blobs,
+                      const JobsOptions& jobs) {
+  v1::Limits limits;
+  limits.set_message_bytes_max(kRpcMessageBytesMax);
+  limits.set_blob_bytes_max(blobs.blob_bytes_max);
+  limits.set_header_bytes_max(safetensors::kHeaderBytesMax);
+  limits.set_page_size_max(kPageSizeMax);
+  limits.set_chunk_bytes_max(kChunkBytesMax);
+  limits.set_calls_max(door.calls_max);
+  limits.set_blob_streams_max(door.blob_streams_max);
+  limits.set_artifact_files_max(kArtifactFilesMax);
+  limits.set_queued_jobs_max(jobs.queued_jobs_max);
+  limits.set_find_missing_max(kFindMissingMax);
+  return limits;
+}
+
+}  // namespace radiograph

@@ -127,18 +127,17 @@ std::string OneTable(const Json& table) {
       rest);
 }
 
+// "[10, 64]" and what its dimensions are.
 std::string ArrayRow(const Json& array) {
   std::string name = Text(array, "name"), axes;
-  const Json& shape = List(array, "shape");
-  const Json& names = List(array, "axes");
-  for (size_t i = 0; i < shape.size(); ++i) {
-    absl::StrAppend(
-        &axes, i ? " &times; " : "", Escape(shape[i].dump()), " ",
-        i < names.size() && names[i].is_string() ? Escape(names[i].get<std::string>()) : "");
+  for (const Json& axis : List(array, "axes")) {
+    if (!axis.is_string()) continue;
+    absl::StrAppend(&axes, axes.empty() ? "" : ", ", Escape(axis.get<std::string>()));
   }
+  std::string shape = absl::StrReplaceAll(List(array, "shape").dump(), {{",", ", "}});
   return absl::StrCat("<tr id=\"arrays-", Escape(name), "\"><th scope=\"row\"><code>", Escape(name),
-                      "</code></th><td>", axes, "</td><td>", Escape(Text(array, "dtype")),
-                      "</td></tr>\n");
+                      "</code></th><td>", Escape(shape), "</td><td>", axes, "</td><td>",
+                      Escape(Text(array, "dtype")), "</td></tr>\n");
 }
 
 std::string Arrays(const Json& result) {
@@ -148,9 +147,9 @@ std::string Arrays(const Json& result) {
   return absl::StrCat(
       "<h3>Arrays</h3>\n<p class=\"quiet\">In <code>arrays.safetensors</code>, every digit of "
       "them.</p>\n",
-      Scrolling(absl::StrCat(
-          "<thead><tr><th>array</th><th>shape</th><th>type</th></tr></thead>\n<tbody>\n", rows,
-          "</tbody>\n")));
+      Scrolling(absl::StrCat("<thead><tr><th>array</th><th>shape</th><th>axes</th><th>type</th></"
+                             "tr></thead>\n<tbody>\n",
+                             rows, "</tbody>\n")));
 }
 
 std::string Row(absl::string_view name, const Json& value) {

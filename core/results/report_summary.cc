@@ -80,12 +80,14 @@ std::string EvidenceLink(const Json& result, const std::string& name) {
 }
 
 std::string OneFinding(const Json& result, const Json& finding) {
-  std::string level = Text(finding, "level");
-  std::string article =
-      absl::StrCat("<article class=\"finding ", Escape(level), "\">\n<p><span class=\"level\">",
-                   Escape(Spoken(level)), ".</span> ", Escape(Text(finding, "text")), "</p>\n");
-  if (std::string caveat = Text(finding, "caveat"); !caveat.empty()) {
-    absl::StrAppend(&article, "<p class=\"quiet\">But: ", Escape(caveat), "</p>\n");
+  std::string level = Text(finding, "level"), caveat = Text(finding, "caveat");
+  std::string article = absl::StrCat("<article class=\"finding ", Escape(level), "\">\n<p>");
+  if (level != "info") {
+    absl::StrAppend(&article, "<span class=\"level\">", Escape(Spoken(level)), ":</span> ");
+  }
+  absl::StrAppend(&article, Escape(Text(finding, "text")), "</p>\n");
+  if (!caveat.empty()) {
+    absl::StrAppend(&article, "<p class=\"quiet\">Caveat: ", Escape(caveat), "</p>\n");
   }
   absl::StrAppend(&article, "<p class=\"evidence\"><code>", Escape(Text(finding, "code")),
                   "</code>");

@@ -344,6 +344,12 @@ TEST_F(FollowTest, WatchStartsAfterASequence) {
   EXPECT_THAT(seen, ElementsAre(3, 4));
 }
 
+TEST_F(FollowTest, WatchGivesUpWhenEventsEndBeforeTheJob) {
+  fake_.With([](State& state) { state.endings.clear(); });
+  EXPECT_THAT(client_->WatchJob("j", 0, [](const v1::JobEvent&) {}),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("end before the job")));
+}
+
 TEST_F(FollowTest, WatchOfAnUnknownJobIsNotFound) {
   EXPECT_THAT(client_->WatchJob("x", 0, [](const v1::JobEvent&) {}),
               StatusIs(absl::StatusCode::kNotFound, "no job x"));

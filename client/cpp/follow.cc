@@ -36,19 +36,24 @@ absl::StatusOr<v1::Job> Client::WatchJob(absl::string_view id, int64_t after_seq
     CallContext context(options.stream_timeout, stop);
     auto reader = session_->jobs->Watch(context.get(), request);
     v1::JobEvent event;
+    bool alive = false;
     while (reader->Read(&event)) {
-      backoff.Progress();
+      alive = true;
       // A heartbeat has no number; a server that repeats itself is not heard twice.
       if (event.sequence() <= request.after_sequence()) continue;
       request.set_after_sequence(event.sequence());
+      backoff.Progress();
       on_event(event);
     }
     grpc::Status status = reader->Finish();
+    // A quiet stream that lived until its deadline is as good as news.
+    if (alive && status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) backoff.Progress();
     if (!status.ok() && !IsBrokenStream(status)) return session_->ToStatus(status, stop);
     if (stop.stop_requested()) return StoppedError();
     if (status.ok()) {
       ASSIGN_OR_RETURN(v1::Job job, GetJob(id));
       if (HasEnded(job.state())) return job;
+      status = grpc::Status(grpc::StatusCode::UNAVAILABLE, "its events end before the job does");
     }
     if (!backoff.Wait(status, stop)) return session_->ToStatus(status, stop);
   }

@@ -1,0 +1,261 @@
+// radiograph models|data push | ls | show | tensors | rm
+#include "client/cli/artifacts.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "client/cli/local_files.h"
+#include "client/cli/output.h"
+#include "client/cli/times.h"
+#include "core/base/status_macros.h"
+
+namespace radiograph::cli {
+namespace {
+
+using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+std::string FamilyOf(const v1::Artifact& artifact) {
+  auto family = artifact.architecture().fields().find("family");
+  return family == artifact.architecture().fields().end() ? "" : family->second.string_value();
+}
+
+absl::StatusOr<std::map<std::string, std::string>> Labels(const Args& args) {
+  ASSIGN_OR_RETURN(Pairs pairs, args.Pairs("label"));
+  std::map<std::string, std::string> labels(pairs.begin(), pairs.end());
+  if (args.Has("step")) {
+    ASSIGN_OR_RETURN(int64_t step, args.Integer("step", 0, 0, int64_t{1} << 53));
+    labels["step"] = absl::StrCat(step);
+  }
+  return labels;
+}
+
+// What can be asked about a model that has just been pushed.
+absl::Status SayWhatFits(Cli& cli, Client& client, const v1::Artifact& artifact) {
+  ASSIGN_OR_RETURN(std::vector<v1::Analysis> analyses, client.ListAnalyses(RefOf(artifact)));
+  if (analyses.empty()) {
+    cli.console.Say("No analysis of this server fits it; radiograph analyses ls lists all.");
+    return absl::OkStatus();
+  }
+  cli.console.Say("What can be asked about it:");
+  for (const v1::Analysis& analysis : analyses) {
+    std::string input = "model";
+    for (const v1::AnalysisInput& candidate : analysis.inputs()) {
+      if (candidate.kind() == v1::MODEL) input = candidate.name();
+    }
+    cli.console.Say(absl::StrCat("  radiograph run ", analysis.name(), " --input ", input, "=",
+                                 RefOf(artifact), "    ", analysis.summary()));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ExitCode> PushCommand(Cli& cli, const Args& args, v1::ArtifactKind kind) {
+  ASSIGN_OR_RETURN(Format format, FormatOf(args));
+  PushOptions options{.kind = kind, .name = args.Get("name"), .labels = {}, .roles = {}};
+  if (args.positionals().size() == 2) {
+    if (args.Has("name")) return UsageError("the name is given twice");
+    options.name = args.positionals()[0];
+  }
+  ASSIGN_OR_RETURN(options.labels, Labels(args));
+  ASSIGN_OR_RETURN(Pairs roles, args.Pairs("role"));
+  options.roles = {roles.begin(), roles.end()};
+  ASSIGN_OR_RETURN(Client * client, cli.client(args));
+  ASSIGN_OR_RETURN(v1::Artifact artifact, Push(cli, *client, args.positionals().back(), options));
+  ASSIGN_OR_RETURN(Json json, MessageToJson(artifact));
+  TextTable table{.columns = {"ARTIFACT", "FAMILY", "SIZE"},
+                  .rows = {{RefOf(artifact), FamilyOf(artifact), BytesText(artifact.size())}}};
+  Print(cli.console.out(), format, table, json);
+  if (kind == v1::MODEL) RETURN_IF_ERROR(SayWhatFits(cli, *client, artifact));
+  return ExitCode::kSuccess;
+}
+
+absl::StatusOr<ExitCode> Ls(Cli& cli, const Args& args, v1::ArtifactKind kind) {
+  ASSIGN_OR_RETURN(Format format, FormatOf(args));
+  ASSIGN_OR_RETURN(Client * client, cli.client(args));
+  v1::ListArtifactsRequest request;
+  request.set_kind(kind);
+  if (!args.positionals().empty()) request.set_name(args.positionals()[0]);
+  ASSIGN_OR_RETURN(std::vector<v1::Artifact> artifacts, client->ListArtifacts(request));
+  TextTable table{.columns = {"ARTIFACT", "FAMILY", "SIZE", "CREATED", "LABELS"}, .rows = {}};
+  Json json = Json::array();
+  for (const v1::Artifact& artifact : artifacts) {
+    table.rows.push_back({RefOf(artifact), FamilyOf(artifact), BytesText(artifact.size()),
+                          TimeText(artifact.create_time()),
+                          absl::StrJoin(artifact.labels(), " ", absl::PairFormatter("="))});
+    ASSIGN_OR_RETURN(json.emplace_back(), MessageToJson(artifact));
+  }
+  Print(cli.console.out(), format, table, json);
+  return ExitCode::kSuccess;
+}
+
+absl::StatusOr<v1::Artifact> GetOfKind(Client& client, const std::string& ref,
+                                       v1::ArtifactKind kind) {
+  absl::StatusOr<v1::Artifact> artifact = client.GetArtifact(ref);
+  if (!artifact.ok()) return ExplainNotFound(artifact.status(), ref);
+  if (artifact->kind() == kind) return artifact;
+  return absl::NotFoundError(absl::StrCat(ref, " is a ", v1::ArtifactKind_Name(artifact->kind()),
+                                          ", not a ", v1::ArtifactKind_Name(kind)));
+}
+
+absl::StatusOr<ExitCode> Show(Cli& cli, const Args& args, v1::ArtifactKind kind) {
+  ASSIGN_OR_RETURN(Format format, FormatOf(args));
+  ASSIGN_OR_RETURN(Client * client, cli.client(args));
+  ASSIGN_OR_RETURN(v1::Artifact artifact, GetOfKind(*client, args.positionals()[0], kind));
+  ASSIGN_OR_RETURN(Json json, MessageToJson(artifact));
+  TextTable table{.columns = {"FIELD", "VALUE"}, .rows = {{"artifact", RefOf(artifact)}}};
+  auto add = [&](const std::string& field, const std::string& value) {
+    if (!value.empty()) table.rows.push_back({field, value});
+  };
+  add("kind", v1::ArtifactKind_Name(artifact.kind()));
+  add("digest", artifact.digest());
+  add("created", TimeText(artifact.create_time()));
+  if (json.contains("architecture")) add("architecture", json["architecture"].dump());
+  add("labels", absl::StrJoin(artifact.labels(), " ", absl::PairFormatter("=")));
+  add("roles", absl::StrJoin(artifact.roles(), " ", absl::PairFormatter("=")));
+  for (const v1::ArtifactFile& file : artifact.files()) {
+    add("file", absl::StrCat(file.name(), "  ", BytesText(file.blob().size()), "  sha256 ",
+                             file.blob().sha256()));
+  }
+  if (format == Format::kName) table.rows = {{RefOf(artifact), ""}};
+  Print(cli.console.out(), format, table, json);
+  return ExitCode::kSuccess;
+}
+
+absl::StatusOr<ExitCode> Tensors(Cli& cli, const Args& args) {
+  ASSIGN_OR_RETURN(Format format, FormatOf(args));
+  ASSIGN_OR_RETURN(Client * client, cli.client(args));
+  const std::string& ref = args.positionals()[0];
+  absl::StatusOr<std::vector<v1::Tensor>> tensors = client->ListTensors(ref);
+  if (!tensors.ok()) return ExplainNotFound(tensors.status(), ref);
+  TextTable table{.columns = {"TENSOR", "DTYPE", "SHAPE", "FILE"}, .rows = {}};
+  Json json = Json::array();
+  for (const v1::Tensor& tensor : *tensors) {
+    table.rows.push_back({tensor.name(), tensor.dtype(),
+                          absl::StrCat("[", absl::StrJoin(tensor.shape(), ", "), "]"),
+                          tensor.file()});
+    ASSIGN_OR_RETURN(json.emplace_back(), MessageToJson(tensor));
+  }
+  Print(cli.console.out(), format, table, json);
+  return ExitCode::kSuccess;
+}
+
+absl::StatusOr<ExitCode> Rm(Cli& cli, const Args& args, v1::ArtifactKind kind) {
+  ASSIGN_OR_RETURN(Client * client, cli.client(args));
+  for (const std::string& ref : args.positionals()) {
+    ASSIGN_OR_RETURN(v1::Artifact artifact, GetOfKind(*client, ref, kind));
+    RETURN_IF_ERROR(client->DeleteArtifact(RefOf(artifact), artifact.etag()));
+    cli.console.Say(absl::StrCat("Removed ", RefOf(artifact), "."));
+  }
+  return ExitCode::kSuccess;
+}
+
+template <v1::ArtifactKind kKind>
+std::vector<Command> FamilyOfCommands(const std::string& family) {
+  const bool model = kKind == v1::MODEL;
+  std::vector<FlagSpec> push_flags = {
+      {.name = "name", .value = "NAME", .help = "of the artifact; else taken from the path"},
+      {.name = "label", .value = "KEY=VALUE", .help = "a label", .repeated = true}};
+  if (model) {
+    push_flags.push_back(
+        {.name = "step", .value = "N", .help = "the training step, as label step"});
+  } else {
+    push_flags.push_back({.name = "role",
+                          .value = "ROLE=TENSOR",
+                          .help = "which tensor plays a role that isn't its name",
+                          .repeated = true});
+  }
+  push_flags.push_back(FormatFlag());
+  const std::string what = model ? "model" : "data set";
+  return {{.name = family + " push",
+           .positionals = "[NAME] PATH",
+           .summary = "uploads a " + what + " and registers it",
+           .flags = push_flags,
+           .positionals_min = 1,
+           .positionals_max = 2,
+           .run = [](Cli& cli, const Args& args) { return PushCommand(cli, args, kKind); }},
+          {.name = family + " ls",
+           .positionals = "[NAME]",
+           .summary = "all " + what + "s, or the versions of one",
+           .flags = {FormatFlag()},
+           .positionals_max = 1,
+           .run = [](Cli& cli, const Args& args) { return Ls(cli, args, kKind); }},
+          {.name = family + " show",
+           .positionals = "NAME[@VERSION]",
+           .summary = "files, digests, labels of a " + what,
+           .flags = {FormatFlag()},
+           .positionals_min = 1,
+           .positionals_max = 1,
+           .run = [](Cli& cli, const Args& args) { return Show(cli, args, kKind); }},
+          {.name = family + " tensors",
+           .positionals = "NAME[@VERSION]",
+           .summary = "names, types and shapes of its tensors",
+           .flags = {FormatFlag()},
+           .positionals_min = 1,
+           .positionals_max = 1,
+           .run = &Tensors},
+          {.name = family + " rm",
+           .positionals = "NAME[@VERSION]...",
+           .summary = "removes versions",
+           .positionals_min = 1,
+           .positionals_max = 1000,
+           .run = [](Cli& cli, const Args& args) { return Rm(cli, args, kKind); }}};
+}
+
+}  // namespace
+
+std::string RefOf(const v1::Artifact& artifact) {
+  return absl::StrCat(artifact.name(), "@", artifact.version());
+}
+
+absl::Status ExplainNotFound(const absl::Status& status, const std::string& name) {
+  std::error_code ignored;
+  if (!absl::IsNotFound(status) || !std::filesystem::exists(name, ignored)) return status;
+  return absl::NotFoundError(absl::StrCat(status.message(), "; for the path write ./", name));
+}
+
+absl::StatusOr<v1::Artifact> Push(Cli& cli, Client& client, const std::string& path,
+                                  const PushOptions& options) {
+  ASSIGN_OR_RETURN(LocalArtifact local, FindFiles(path, options.kind));
+  std::vector<std::string> paths;
+  for (const LocalFile& file : local.files) paths.push_back(file.path);
+  ASSIGN_OR_RETURN(std::vector<v1::Blob> blobs, client.Upload(paths, cli.Transfer()));
+  v1::CreateArtifactRequest request;
+  request.set_name(options.name.empty() ? local.name : options.name);
+  request.set_kind(options.kind);
+  request.mutable_labels()->insert(options.labels.begin(), options.labels.end());
+  request.mutable_roles()->insert(options.roles.begin(), options.roles.end());
+  for (size_t i = 0; i < blobs.size(); ++i) {
+    v1::ArtifactFile* file = request.add_files();
+    file->set_name(local.files[i].name);
+    *file->mutable_blob() = blobs[i];
+  }
+  absl::StatusOr<v1::Artifact> artifact = client.CreateArtifact(request);
+  if (!artifact.ok()) {
+    absl::Status status(artifact.status().code(),
+                        absl::StrCat(path, ": ", artifact.status().message()));
+    return FromServer(artifact.status()) && absl::IsUnavailable(status) ? artifact.status()
+                                                                        : status;
+  }
+  cli.console.Say(
+      absl::StrCat(path, " is ", v1::ArtifactKind_Name(options.kind), " ", RefOf(*artifact)));
+  return artifact;
+}
+
+absl::StatusOr<std::string> PushIfPath(Cli& cli, Client& client, const std::string& ref,
+                                       v1::ArtifactKind kind) {
+  if (!IsPath(ref)) return ref;
+  ASSIGN_OR_RETURN(v1::Artifact artifact,
+                   Push(cli, client, ref, {.kind = kind, .name = "", .labels = {}, .roles = {}}));
+  return RefOf(artifact);
+}
+
+std::vector<Command> ArtifactCommands() {
+  std::vector<Command> commands = FamilyOfCommands<v1::MODEL>("models");
+  for (Command& command : FamilyOfCommands<v1::DATASET>("data"))
+    commands.push_back(std::move(command));
+  return commands;
+}
+
+}  // namespace radiograph::cli

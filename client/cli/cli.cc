@@ -1,0 +1,170 @@
+#include "client/cli/cli.h"
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "client/cli/completion.h"
+#include "client/cli/output.h"
+#include "core/base/nearest_names.h"
+#include "core/base/status_macros.h"
+
+namespace radiograph::cli {
+namespace {
+
+constexpr char kExitCodes[] = R"(
+Exit codes: 0 success, 1 the job failed, 2 wrong command or flag, 4 time-out while waiting (the job goes
+on), 5 cancelled, 6 not allowed, 7 no server answers, 8 the input was rejected, 9 internal, 10 out of
+memory, disk or quota.
+)";
+
+constexpr char kRefs[] = R"(
+REF is a path (./x, /x or a name that ends in .safetensors: a file, or a folder with shards, config.json
+and names.json; uploaded if the server lacks it) or an artifact NAME[@VERSION], or job:ID/OUTPUT.
+Settings: --endpoint, else RADIOGRAPH_ENDPOINT, else "endpoint" in ~/.config/radiograph/config.json,
+else )";
+
+std::vector<Command> AllCommands() {
+  std::vector<Command> all = {RunCommand()};
+  for (auto family : {&AnalysisCommands, &JobCommands, &ArtifactCommands, &ResultCommands}) {
+    for (Command& command : family()) all.push_back(std::move(command));
+  }
+  for (Command& command : all) {
+    command.flags.push_back({.name = "endpoint", .value = "HOST:PORT", .help = "the server"});
+    command.flags.push_back({.name = "help", .value = "", .help = "this text"});
+  }
+  return all;
+}
+
+void PrintOverview(std::ostream& out, const std::vector<Command>& all) {
+  TextTable table;
+  for (const Command& command : all) {
+    table.rows.push_back(
+        {absl::StrCat("  ", command.name, " ", command.positionals), command.summary});
+  }
+  table.rows.push_back({"  help [COMMAND]", "this text, or a command's flags"});
+  table.rows.push_back({"  version", ""});
+  table.rows.push_back(
+      {"  completion bash", "a script for `source <(radiograph completion bash)`"});
+  out << "radiograph: X-rays for neural networks. Commands:\n\n";
+  PrintTable(out, table);
+  out << kRefs << kDefaultEndpoint << ".\n" << kExitCodes;
+}
+
+void PrintHelp(Cli& cli, const Command& command, const Args& args) {
+  std::ostream& out = cli.console.out();
+  out << "radiograph " << command.name << " " << command.positionals << "\n"
+      << command.summary << "\n\n";
+  TextTable table;
+  for (const FlagSpec& flag : command.flags) {
+    table.rows.push_back({absl::StrCat("  ", Dashed(flag.name), flag.value.empty() ? "" : " ",
+                                       flag.value, flag.repeated ? " ..." : ""),
+                          flag.help});
+  }
+  PrintTable(out, table);
+  if (command.details != nullptr) out << "\n" << command.details(cli, args);
+}
+
+std::vector<std::string> Names(const std::vector<Command>& all) {
+  std::vector<std::string> names;
+  for (const Command& command : all) names.push_back(command.name);
+  for (const char* name : {"version", "help", "completion"}) names.push_back(name);
+  return names;
+}
+
+// The command that the first one or two words name; `words` says how many.
+const Command* FindCommand(const std::vector<Command>& all, absl::Span<const std::string> arguments,
+                           size_t* words) {
+  for (*words = std::min<size_t>(2, arguments.size()); *words > 0; --*words) {
+    std::string name = absl::StrJoin(arguments.subspan(0, *words), " ");
+    for (const Command& command : all) {
+      if (command.name == name) return &command;
+    }
+  }
+  return nullptr;
+}
+
+absl::Status UnknownCommand(const std::vector<Command>& all,
+                            absl::Span<const std::string> arguments) {
+  std::vector<std::string> family;
+  for (const Command& command : all) {
+    if (absl::StartsWith(command.name, arguments[0] + " ")) family.push_back(command.name);
+  }
+  std::string given = absl::StrJoin(arguments.subspan(0, family.empty() ? 1 : 2), " ");
+  std::string nearest =
+      absl::StrJoin(family.empty() ? NearestNames(given, Names(all), 3) : family, ", ");
+  return UsageError(absl::StrCat("there is no command \"", given, "\"; ",
+                                 family.empty() ? "nearest: " : "there are ", nearest));
+}
+
+absl::StatusOr<ExitCode> RunCommandOf(Cli& cli, const Command& command,
+                                      absl::Span<const std::string> arguments) {
+  ASSIGN_OR_RETURN(Args args, Args::Parse(command.flags, arguments));
+  if (args.Has("help")) {
+    PrintHelp(cli, command, args);
+    return ExitCode::kSuccess;
+  }
+  const size_t count = args.positionals().size();
+  if (count < command.positionals_min || count > command.positionals_max) {
+    return UsageError(absl::StrCat("radiograph ", command.name, " ", command.positionals,
+                                   " is how it is written; ", count,
+                                   count == 1 ? " argument was" : " arguments were", " given"));
+  }
+  return command.run(cli, args);
+}
+
+absl::StatusOr<ExitCode> Dispatch(Cli& cli, absl::Span<const std::string> arguments) {
+  const std::vector<Command> all = AllCommands();
+  if (arguments.empty()) {
+    PrintOverview(cli.console.out(), all);
+    return UsageError("a command is needed");
+  }
+  const std::string& first = arguments[0];
+  if (first == "version" || first == "--version") {
+    cli.console.out() << "radiograph " << RADIOGRAPH_VERSION << "\n";
+    return ExitCode::kSuccess;
+  }
+  if (first == "completion") {
+    if (arguments.size() != 2 || arguments[1] != "bash")
+      return UsageError("radiograph completion bash is how it is written");
+    cli.console.out() << BashCompletion(all);
+    return ExitCode::kSuccess;
+  }
+  size_t words = 0;
+  const bool help = first == "help" || first == "--help" || first == "-h";
+  if (help && arguments.size() == 1) {
+    PrintOverview(cli.console.out(), all);
+    return ExitCode::kSuccess;
+  }
+  if (help) arguments.remove_prefix(1);
+  const Command* command = FindCommand(all, arguments, &words);
+  if (command == nullptr) return UnknownCommand(all, arguments);
+  arguments.remove_prefix(words);
+  if (!help) return RunCommandOf(cli, *command, arguments);
+  ASSIGN_OR_RETURN(Args args, Args::Parse(command->flags, arguments));
+  PrintHelp(cli, *command, args);
+  return ExitCode::kSuccess;
+}
+
+}  // namespace
+
+ExitCode RunCommandLine(absl::Span<const std::string> arguments, Console& console,
+                        const Surroundings& surroundings, std::stop_token stop) {
+  Cli cli(console, surroundings, std::move(stop));
+  absl::StatusOr<ExitCode> code = Dispatch(cli, arguments);
+  if (code.ok()) {
+    console.EndBar();
+    return *code;
+  }
+  ExitCode failure = ExitCodeOf(code.status());
+  std::string hint;
+  if (failure == ExitCode::kUnreachable) {
+    hint = "; start one with radiographd, or name it with --endpoint or RADIOGRAPH_ENDPOINT";
+  }
+  console.Say(absl::StrCat("radiograph: ", code.status().message(), hint));
+  return failure;
+}
+
+}  // namespace radiograph::cli

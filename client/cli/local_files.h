@@ -1,0 +1,37 @@
+// Which files a path on the command line stands for.
+#ifndef RADIOGRAPH_CLIENT_CLI_LOCAL_FILES_H_
+#define RADIOGRAPH_CLIENT_CLI_LOCAL_FILES_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "radiograph/v1/artifacts.pb.h"
+
+namespace radiograph::cli {
+
+// `./x`, `../x`, `/x` or a name that ends in .safetensors; all else names an artifact.
+bool IsPath(absl::string_view ref);
+
+struct LocalFile {
+  std::string name;  // inside the artifact
+  std::string path;
+};
+
+struct LocalArtifact {
+  std::string name;              // from the path, for those who give none
+  std::vector<LocalFile> files;  // by name
+};
+
+// A file is model.safetensors (data.safetensors of a DATASET) whatever it is called, so that a copy
+// of it is the same work; STEM.names.json beside it becomes names.json. Of a folder: the shards
+// that its model.safetensors.index.json names, else every *.safetensors, and config.json and
+// names.json where they are (a DATASET has only the last). Symbolic links are followed, as in the
+// cache of Hugging Face, whose folders models--ORG--NAME give the name ORG/NAME. NOT_FOUND or
+// INVALID_ARGUMENT that names the path.
+absl::StatusOr<LocalArtifact> FindFiles(const std::string& path, v1::ArtifactKind kind);
+
+}  // namespace radiograph::cli
+
+#endif  // RADIOGRAPH_CLIENT_CLI_LOCAL_FILES_H_

@@ -1,0 +1,122 @@
+#include "client/cli/local_run.h"
+
+#include <fcntl.h>
+
+#include <map>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "client/cli/describe.h"
+#include "client/cli/local_files.h"
+#include "client/cli/out_folder.h"
+#include "client/cli/results.h"
+#include "core/artifact/resolve.h"
+#include "core/base/digest.h"
+#include "core/base/file.h"
+#include "core/base/status_macros.h"
+#include "core/process/compute_process.h"
+#include "core/process/job_folder.h"
+#include "core/process/prepare_job.h"
+
+namespace radiograph::cli {
+namespace {
+
+struct Inputs {
+  std::map<std::string, std::vector<GivenArtifact>> given;
+  std::map<std::string, std::string> blob_paths;  // by SHA-256
+};
+
+absl::StatusOr<GivenArtifact> Resolve(const std::string& path, ArtifactKind kind,
+                                      std::map<std::string, std::string>& blob_paths) {
+  ASSIGN_OR_RETURN(LocalArtifact local, FindFiles(path, ToProto(kind)));
+  GivenArtifact artifact{.label = path, .kind = kind, .files = {}, .header = {}, .digest = ""};
+  std::vector<SourceFile> sources;
+  for (const LocalFile& file : local.files) {
+    ASSIGN_OR_RETURN(FileDigest digest, Sha256OfFile(file.path));
+    blob_paths[digest.sha256] = file.path;
+    artifact.files.push_back({file.name, digest.sha256});
+    sources.push_back(
+        {file.name, digest.sha256, [from = file.path] { return OpenFile(from, O_RDONLY); }});
+  }
+  absl::StatusOr<ResolvedArtifact> resolved = ResolveArtifact(kind, sources, {});
+  if (!resolved.ok()) {
+    return absl::Status(resolved.status().code(),
+                        absl::StrCat(path, ": ", resolved.status().message()));
+  }
+  artifact.header = std::move(resolved->header);
+  artifact.digest = std::move(resolved->digest);
+  return artifact;
+}
+
+absl::StatusOr<Inputs> ResolveAll(const LocalRun& run) {
+  Inputs inputs;
+  for (const auto& [name, path] : run.inputs) {
+    if (!IsPath(path)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "inputs.", name, " is ", path, "; --local reads files only: ./x, /x or x.safetensors"));
+    }
+    const InputSpec* input = run.spec.FindInput(name);
+    const ArtifactKind kind = input == nullptr ? ArtifactKind::kModel : input->kind;
+    ASSIGN_OR_RETURN(GivenArtifact artifact, Resolve(path, kind, inputs.blob_paths));
+    inputs.given[name].push_back(std::move(artifact));
+  }
+  return inputs;
+}
+
+// A process that can't be started is no fault of the input, whatever its code.
+absl::StatusOr<std::unique_ptr<ComputeProcess>> StartCompute(const Cli& cli, int64_t threads) {
+  ComputeOptions options{.binary = cli.surroundings.compute_program, .threads = threads};
+  if (options.binary.empty()) {
+    absl::StatusOr<std::string> beside = SiblingProgram("radiograph-compute");
+    if (!beside.ok()) return absl::InternalError(beside.status().message());
+    options.binary = *std::move(beside);
+  }
+  absl::StatusOr<std::unique_ptr<ComputeProcess>> compute = ComputeProcess::Start(options);
+  if (compute.ok() || absl::IsResourceExhausted(compute.status())) return compute;
+  return absl::InternalError(compute.status().message());
+}
+
+// How a run that left no result ends, said on stderr.
+ExitCode ReportFailure(Cli& cli, const RunOutcome& outcome) {
+  switch (outcome.end) {
+    case RunEnd::kCancelled:
+      cli.console.Say("radiograph: cancelled");
+      return ExitCode::kCancelled;
+    case RunEnd::kCrashed: {
+      absl::string_view tail = absl::StripTrailingAsciiWhitespace(outcome.stderr_tail);
+      cli.console.Say(absl::StrCat(
+          "radiograph: the compute process died: ", outcome.status.message(),
+          tail.empty() ? "" : "; its last words: ", tail.substr(tail.rfind('\n') + 1)));
+      return ExitCode::kFailed;
+    }
+    case RunEnd::kFinished:
+      break;
+  }
+  cli.console.Say(absl::StrCat("radiograph: ", outcome.status.message()));
+  return ExitCodeOfJob(outcome.status.code());
+}
+
+}  // namespace
+
+absl::StatusOr<ExitCode> RunLocally(Cli& cli, const LocalRun& run) {
+  ASSIGN_OR_RETURN(Inputs inputs, ResolveAll(run));
+  ASSIGN_OR_RETURN(PreparedJob job, PrepareJob(run.spec, run.params, run.seed, inputs.given));
+  for (const std::string& note : job.plan.notes) cli.console.Say(note);
+  ASSIGN_OR_RETURN(OutFolder out, OutFolder::Make(run.out));
+  const std::string folder = out.staging() + "/job";
+  RETURN_IF_ERROR(MakeJobFolder(folder, job.request, inputs.blob_paths));
+  ASSIGN_OR_RETURN(std::unique_ptr<ComputeProcess> compute, StartCompute(cli, run.threads));
+  RunOutcome outcome = compute->Run(
+      folder, [] {},
+      [&](const Progress& progress) {
+        cli.console.Bar("Running", progress.fraction,
+                        absl::StrCat(progress.phase, " ", progress.message));
+      },
+      cli.stop);
+  cli.console.EndBar();
+  if (outcome.end != RunEnd::kFinished || !outcome.status.ok()) return ReportFailure(cli, outcome);
+  RETURN_IF_ERROR(ShowBundle(cli, out, folder + "/out", run.format));
+  return ExitCode::kSuccess;
+}
+
+}  // namespace radiograph::cli

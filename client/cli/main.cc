@@ -1,0 +1,69 @@
+// The command line's process: signals, streams, exit code.
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <iostream>
+#include <thread>
+
+#include "client/cli/cli.h"
+
+namespace radiograph::cli {
+namespace {
+
+// Ctrl-C and SIGTERM ask for a stop; the second one ends the process at once. Made before any other
+// thread: they inherit the blocked signals, so that only this one sees them.
+class SignalListener {
+ public:
+  SignalListener() {
+    sigemptyset(&signals_);
+    sigaddset(&signals_, SIGINT);
+    sigaddset(&signals_, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+    thread_ = std::jthread([this] { Listen(); });
+  }
+  ~SignalListener() {
+    done_ = true;
+    pthread_kill(thread_.native_handle(), SIGTERM);
+  }
+  std::stop_token stop() const { return stop_.get_token(); }
+
+ private:
+  void Listen() {
+    int signal = 0;
+    sigwait(&signals_, &signal);
+    if (done_) return;
+    stop_.request_stop();
+    sigwait(&signals_, &signal);
+    if (!done_) _exit(static_cast<int>(ExitCode::kCancelled));
+  }
+
+  sigset_t signals_;
+  std::stop_source stop_;
+  std::atomic<bool> done_ = false;
+  std::jthread thread_;
+};
+
+int Main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);
+  SignalListener signals;
+  Console console(std::cout, std::cerr, isatty(STDERR_FILENO) == 1);
+  Surroundings surroundings{.environment = [](const char* name) { return std::getenv(name); },
+                            .compute_program = "",
+                            .retry = {}};
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  ExitCode code = RunCommandLine(arguments, console, surroundings, signals.stop());
+  errno = 0;
+  std::cout.flush();
+  if (!std::cout.good() && errno != EPIPE && code == ExitCode::kSuccess) {
+    console.Say("radiograph: stdout can't be written; is the disk full?");
+    code = ExitCode::kExhausted;
+  }
+  return static_cast<int>(code);
+}
+
+}  // namespace
+}  // namespace radiograph::cli
+
+int main(int argc, char** argv) { return radiograph::cli::Main(argc, argv); }

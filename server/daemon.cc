@@ -138,13 +138,12 @@ absl::Status Daemon::StartHttp() {
 }
 
 absl::Status Daemon::StartAgent() {
-  ASSIGN_OR_RETURN(const std::vector<std::string> devices,
-                   ResolveDevices(options_.devices, FindGpus()));
-  if (devices.empty()) return absl::OkStatus();
+  if (options_.devices == "none") return absl::OkStatus();
   std::string compute = options_.compute;
   if (compute.empty()) {
     ASSIGN_OR_RETURN(compute, SiblingProgram("radiograph-compute"));
   }
+  ASSIGN_OR_RETURN(const std::vector<std::string> devices, FindDevices(options_.devices, compute));
   AgentOptions agent{.name = "embedded",
                      .folder = absl::StrCat(options_.state, "/work"),
                      .devices = devices,

@@ -1,11 +1,15 @@
 #include "server/daemon.h"
 
+#include <unistd.h>
+
+#include <cerrno>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/substitute.h"
+#include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
 #include "core/process/compute_process.h"
@@ -142,6 +146,8 @@ absl::Status Daemon::StartAgent() {
   std::string compute = options_.compute;
   if (compute.empty()) {
     ASSIGN_OR_RETURN(compute, SiblingProgram("radiograph-compute"));
+  } else if (access(compute.c_str(), X_OK) != 0) {
+    return ErrnoStatus(errno, "can't run", compute);
   }
   ASSIGN_OR_RETURN(const std::vector<std::string> devices, FindDevices(options_.devices, compute));
   AgentOptions agent{.name = "embedded",

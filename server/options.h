@@ -13,8 +13,8 @@
 namespace radiograph {
 
 struct ServerOptions {
-  std::string listen = "127.0.0.1:7878";
-  std::string http = "127.0.0.1:7879";  // empty or "none": no HTTP
+  std::string listen = "127.0.0.1:7433";
+  std::string http = "127.0.0.1:7434";  // empty or "none": no HTTP
   std::string state = {};               // folder
   std::string devices = "auto";
   int64_t threads = 0;

@@ -13,20 +13,20 @@ using ::testing::HasSubstr;
 using testing::StatusIs;
 
 TEST(ServerOptions, KnowsLoopback) {
-  for (const char* address : {"127.0.0.1:7878", "127.9.9.9:1", "localhost:0", "[::1]:80"}) {
+  for (const char* address : {"127.0.0.1:7433", "127.9.9.9:1", "localhost:0", "[::1]:80"}) {
     EXPECT_TRUE(IsLoopback(address)) << address;
   }
   for (const char* address :
-       {"0.0.0.0:7878", "[::]:80", "10.0.0.1:1", "example.org:80", "127.0.0.1.evil.org:80"}) {
+       {"0.0.0.0:7433", "[::]:80", "10.0.0.1:1", "example.org:80", "127.0.0.1.evil.org:80"}) {
     EXPECT_FALSE(IsLoopback(address)) << address;
   }
 }
 
 TEST(ServerOptions, WhatOthersCanReachNeedsInsecure) {
-  ServerOptions options{.listen = "0.0.0.0:7878", .state = "s"};
+  ServerOptions options{.listen = "0.0.0.0:7433", .state = "s"};
   EXPECT_THAT(CheckOptions(options),
               StatusIs(absl::StatusCode::kInvalidArgument,
-                       AllOf(HasSubstr("--listen is '0.0.0.0:7878'"), HasSubstr("--insecure"))));
+                       AllOf(HasSubstr("--listen is '0.0.0.0:7433'"), HasSubstr("--insecure"))));
   options.insecure = true;
   EXPECT_OK(CheckOptions(options));
   options = {.http = "[::]:80", .state = "s"};

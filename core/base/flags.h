@@ -3,7 +3,7 @@
 // (`--cache-bytes`: RADIOGRAPH_CACHE_BYTES), else the default. A program declares its flags once,
 // with the variable that holds default and value, and parses them in main.cc only:
 //
-//   struct Options { std::string listen = "127.0.0.1:7878"; absl::Duration lease =
+//   struct Options { std::string listen = "127.0.0.1:7433"; absl::Duration lease =
 //   absl::Seconds(30); }; Flags flags("radiographd", "The Radiograph server."); flags.Add("listen",
 //   &options.listen, "HOST:PORT for gRPC; port 0 takes a free one"); flags.Add("lease",
 //   &options.lease, {.min = absl::Seconds(1), .max = absl::Hours(1)}, "..."); if

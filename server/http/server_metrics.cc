@@ -98,6 +98,7 @@ JobsObserver ServerMetrics::Observer() {
   observer.finished = [this](const v1::Job& job, absl::Duration queued, absl::Duration ran) {
     const std::string outcome = absl::AsciiStrToLower(v1::JobState_Name(job.state()));
     finished_.Add({{"outcome", outcome}, {"reason", GrpcCodeName(job.error().code())}}).Increment();
+    if (job.cache_hit()) return;  // neither waited nor ran
     queue_wait_.Observe(absl::ToDoubleSeconds(queued));
     run_time_.Observe(absl::ToDoubleSeconds(ran));
   };

@@ -4,7 +4,9 @@
 #include <google/rpc/error_details.pb.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>
+#include <grpcpp/impl/client_unary_call.h>
 #include <grpcpp/security/credentials.h>
+#include <grpcpp/support/byte_buffer.h>
 
 #include <optional>
 #include <set>
@@ -313,6 +315,27 @@ TEST_F(RpcServerTest, AWrongTokenIsRefused) {
   authorization_ = "Bearer wrong";
   EXPECT_THAT(CreateSpectrum(),
               StatusIs(absl::StatusCode::kUnauthenticated, HasSubstr("not known")));
+}
+
+// grpc.health.v1's messages by hand: field 1 of the answer is 1 (SERVING) or 2 (NOT_SERVING).
+TEST_F(RpcServerTest, HealthFollowsSetServing) {
+  const auto health = [&]() -> std::string {
+    grpc::ClientContext context;
+    const grpc::internal::RpcMethod method("/grpc.health.v1.Health/Check",
+                                           grpc::internal::RpcMethod::NORMAL_RPC, channel_);
+    const grpc::ByteBuffer request(nullptr, 0);
+    grpc::ByteBuffer response;
+    const grpc::Status status =
+        grpc::internal::BlockingUnaryCall<grpc::ByteBuffer, grpc::ByteBuffer, grpc::ByteBuffer,
+                                          grpc::ByteBuffer>(channel_.get(), method, &context,
+                                                            request, &response);
+    grpc::Slice slice;
+    if (!status.ok() || !response.DumpToSingleSlice(&slice).ok()) return status.error_message();
+    return std::string(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  };
+  EXPECT_EQ(health(), "\x08\x01");
+  server_->SetServing(false);
+  EXPECT_EQ(health(), "\x08\x02");
 }
 
 TEST_F(RpcServerTest, ListensOnAFreePort) {

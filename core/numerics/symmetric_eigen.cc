@@ -57,10 +57,11 @@ double Orthogonality(const at::Tensor& vectors) {
   return MaxOrZero((gram - at::eye(gram.size(-1), gram.options())).abs());
 }
 
-SymmetricEigen Decompose(const at::Tensor& matrices) {
+SymmetricEigen Decompose(const at::Tensor& matrices, int64_t k) {
   const auto [ascending, columns] = at::linalg_eigh(matrices);
   const at::Tensor order = Order(ascending);
-  SymmetricEigen eigen{.values = ascending.gather(-1, order), .vectors = Columns(columns, order)};
+  SymmetricEigen eigen{.values = ascending.gather(-1, order),
+                       .vectors = Columns(columns, order.narrow(-1, 0, k))};
   eigen.residual_max = Residual(matrices, eigen.values, eigen.vectors);
   eigen.orthogonality_max = Orthogonality(eigen.vectors);
   return eigen;
@@ -71,14 +72,14 @@ bool Exact(const SymmetricEigen& eigen, double tolerance) {
 }
 
 // The ladder: as given, in float64, in float64 on the CPU.
-absl::StatusOr<SymmetricEigen> DecomposeExactly(const at::Tensor& matrices) {
+absl::StatusOr<SymmetricEigen> DecomposeExactly(const at::Tensor& matrices, int64_t k) {
   const double tolerance = ResidualTolerance(matrices.scalar_type());
   const at::TensorOptions attempts[] = {matrices.options(), matrices.options().dtype(at::kDouble),
                                         at::dtype(at::kDouble)};
   double residual = std::nan("");
   for (const at::TensorOptions& options : attempts) {
     try {
-      SymmetricEigen eigen = Decompose(matrices.to(options));
+      SymmetricEigen eigen = Decompose(matrices.to(options), k);
       residual = std::max(eigen.residual_max, eigen.orthogonality_max);
       if (!Exact(eigen, tolerance)) continue;
       eigen.values = eigen.values.to(matrices.options());
@@ -116,9 +117,9 @@ SymmetricEigen RayleighRitz(const at::Tensor& matrices, const at::Tensor& x, int
 
 double ResidualTolerance(at::ScalarType dtype) { return dtype == at::kDouble ? 1e-10 : 1e-5; }
 
-absl::StatusOr<SymmetricEigen> EigenDecompose(const at::Tensor& matrices) {
+absl::StatusOr<SymmetricEigen> EigenDecompose(const at::Tensor& matrices, int64_t k) {
   const Scaled scaled = Scale(matrices);
-  absl::StatusOr<SymmetricEigen> eigen = DecomposeExactly(scaled.matrices);
+  absl::StatusOr<SymmetricEigen> eigen = DecomposeExactly(scaled.matrices, k);
   if (eigen.ok()) Unscale(scaled, *eigen);
   return eigen;
 }
@@ -141,9 +142,7 @@ absl::StatusOr<SymmetricEigen> TopEigen(const at::Tensor& matrices, int64_t k, R
     Unscale(scaled, eigen);
     return eigen;
   }
-  absl::StatusOr<SymmetricEigen> full = EigenDecompose(matrices);
-  if (full.ok()) full->vectors = full->vectors.narrow(-1, 0, k);
-  return full;
+  return EigenDecompose(matrices, k);
 }
 
 at::Tensor Eigenvalues(const at::Tensor& matrices) {

@@ -24,12 +24,14 @@ struct SymmetricEigen {
 // The largest residual that passes: 1e-5 in float32, 1e-10 in float64.
 double ResidualTolerance(at::ScalarType dtype);
 
-// All d pairs of `matrices` [B, d, d], k = d. A zero matrix has lambda = 0 and V = I.
-// FAILED_PRECONDITION when no attempt reached the tolerance. Numbers must be finite. On the CPU
-// with the threads of the caller: callers with many matrices use ParallelFor. O(B d^3).
-absl::StatusOr<SymmetricEigen> EigenDecompose(const at::Tensor& matrices);
+// All d eigenvalues of `matrices` [B, d, d], and the vectors of the top k (k <= d), which are those
+// that are checked. A zero matrix has lambda = 0 and V = I. FAILED_PRECONDITION when no attempt
+// reached the tolerance. Numbers must be finite. On the CPU with the threads of the caller: callers
+// with many matrices use ParallelFor. O(B d^3).
+absl::StatusOr<SymmetricEigen> EigenDecompose(const at::Tensor& matrices, int64_t k);
 
-// All d eigenvalues, but vectors of the top k only: subspace iteration X <- orth(Q (Q X)) on min(k
+// The same by way of eigenvalues alone and, for the vectors, subspace iteration X <- orth(Q (Q X))
+// on min(k
 // + 16, d) columns, with Rayleigh-Ritz after each round; powers of Q^2 give both signs at once. A
 // batch that doesn't converge in 30 rounds (a flat spectrum) is decomposed in full. Faster than
 // EigenDecompose when k is much smaller than d. The start is drawn from `start`.

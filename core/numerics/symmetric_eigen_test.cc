@@ -19,7 +19,7 @@ at::Tensor RandomSymmetric(uint64_t seed, int64_t batch, int64_t size) {
 
 TEST(EigenDecompose, ByHandOrderedBySize) {
   const at::Tensor q = Vector({1.0, 2.0, 2.0, 1.0, 0.0, 0.5, 0.5, 2.0}).reshape({2, 2, 2});
-  ASSERT_OK_AND_ASSIGN(const SymmetricEigen eigen, EigenDecompose(q));
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen eigen, EigenDecompose(q, q.size(-1)));
   const double root = std::sqrt(1.25);
   EXPECT_TRUE(at::allclose(eigen.values, Vector({3.0, -1.0, 1 + root, 1 - root}).reshape({2, 2}),
                            1e-14, 1e-14));
@@ -27,13 +27,13 @@ TEST(EigenDecompose, ByHandOrderedBySize) {
 
 TEST(EigenDecompose, OfEqualSizesTheLargerSignedComesFirst) {
   const at::Tensor q = at::diag(Vector({-2.0, 1.0, 2.0, -1.0})).unsqueeze(0);
-  ASSERT_OK_AND_ASSIGN(const SymmetricEigen eigen, EigenDecompose(q));
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen eigen, EigenDecompose(q, q.size(-1)));
   EXPECT_TRUE(at::equal(eigen.values[0], Vector({2.0, -2.0, 1.0, -1.0})));
 }
 
 TEST(EigenDecompose, PairsRebuildTheMatrix) {
   const at::Tensor q = RandomSymmetric(1, 3, 40);
-  ASSERT_OK_AND_ASSIGN(const SymmetricEigen eigen, EigenDecompose(q));
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen eigen, EigenDecompose(q, q.size(-1)));
   const at::Tensor rebuilt =
       at::matmul(eigen.vectors * eigen.values.unsqueeze(-2), eigen.vectors.mT());
   EXPECT_LT(Distance(rebuilt, q), 1e-12);
@@ -41,19 +41,27 @@ TEST(EigenDecompose, PairsRebuildTheMatrix) {
   EXPECT_LT(eigen.orthogonality_max, 1e-13);
 }
 
+TEST(EigenDecompose, KeepsTheTopVectors) {
+  const at::Tensor q = RandomSymmetric(1, 3, 40);
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen all, EigenDecompose(q, 40));
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen top, EigenDecompose(q, 5));
+  EXPECT_TRUE(at::equal(top.values, all.values));
+  EXPECT_TRUE(at::equal(top.vectors, all.vectors.narrow(-1, 0, 5)));
+}
+
 TEST(EigenDecompose, OnlyTheSymmetricPartMatters) {
   const at::Tensor q = RandomSymmetric(2, 1, 10);
   const at::Tensor any = RandomNormal({.seed = 3}, {1, 10, 10});
-  ASSERT_OK_AND_ASSIGN(const SymmetricEigen one, EigenDecompose(q));
-  ASSERT_OK_AND_ASSIGN(const SymmetricEigen other, EigenDecompose(q + any - any.mT()));
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen one, EigenDecompose(q, q.size(-1)));
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen other, EigenDecompose(q + any - any.mT(), 10));
   EXPECT_LT(Distance(one.values, other.values), 1e-13);
 }
 
 TEST(EigenDecompose, ExtremeScalesLoseNothing) {
   const at::Tensor q = RandomSymmetric(4, 1, 8);
-  ASSERT_OK_AND_ASSIGN(const SymmetricEigen one, EigenDecompose(q));
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen one, EigenDecompose(q, q.size(-1)));
   for (const double scale : {1e-300, 1e300}) {
-    ASSERT_OK_AND_ASSIGN(const SymmetricEigen scaled, EigenDecompose(q * scale));
+    ASSERT_OK_AND_ASSIGN(const SymmetricEigen scaled, EigenDecompose(q * scale, 8));
     EXPECT_TRUE(at::allclose(scaled.values / scale, one.values, 1e-12, 1e-12)) << scale;
   }
 }
@@ -61,7 +69,7 @@ TEST(EigenDecompose, ExtremeScalesLoseNothing) {
 TEST(EigenDecompose, ZeroMatrixHasZeroValuesAndTheIdentity) {
   at::Tensor q = RandomSymmetric(5, 2, 4);
   q[1].zero_();
-  ASSERT_OK_AND_ASSIGN(const SymmetricEigen eigen, EigenDecompose(q));
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen eigen, EigenDecompose(q, q.size(-1)));
   EXPECT_TRUE(at::equal(eigen.values[1], at::zeros({4}, at::kDouble)));
   EXPECT_TRUE(at::equal(eigen.vectors[1], at::eye(4, at::kDouble)));
   EXPECT_GT(eigen.values[0].abs().max().item<double>(), 0);
@@ -69,11 +77,11 @@ TEST(EigenDecompose, ZeroMatrixHasZeroValuesAndTheIdentity) {
 
 TEST(EigenDecompose, SizeOneAndFloat32) {
   ASSERT_OK_AND_ASSIGN(const SymmetricEigen one,
-                       EigenDecompose(at::full({1, 1, 1}, -3.0, at::kDouble)));
+                       EigenDecompose(at::full({1, 1, 1}, -3.0, at::kDouble), 1));
   EXPECT_EQ(one.values.item<double>(), -3);
   const at::Tensor q = RandomSymmetric(6, 2, 30);
-  ASSERT_OK_AND_ASSIGN(const SymmetricEigen exact, EigenDecompose(q));
-  ASSERT_OK_AND_ASSIGN(const SymmetricEigen single, EigenDecompose(q.to(at::kFloat)));
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen exact, EigenDecompose(q, q.size(-1)));
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen single, EigenDecompose(q.to(at::kFloat), 30));
   EXPECT_EQ(single.values.scalar_type(), at::kFloat);
   EXPECT_LT(Distance(single.values.to(at::kDouble), exact.values),
             1e-5);  // |lambda|_max is about 8
@@ -82,9 +90,9 @@ TEST(EigenDecompose, SizeOneAndFloat32) {
 
 TEST(EigenDecompose, ABatchGivesWhatItsMatricesGive) {
   const at::Tensor q = RandomSymmetric(7, 5, 20);
-  ASSERT_OK_AND_ASSIGN(const SymmetricEigen batch, EigenDecompose(q));
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen batch, EigenDecompose(q, q.size(-1)));
   for (int64_t b = 0; b < 5; ++b) {
-    ASSERT_OK_AND_ASSIGN(const SymmetricEigen one, EigenDecompose(q.narrow(0, b, 1)));
+    ASSERT_OK_AND_ASSIGN(const SymmetricEigen one, EigenDecompose(q.narrow(0, b, 1), 20));
     EXPECT_LT(Distance(batch.values[b], one.values[0]), 1e-13);
   }
 }
@@ -95,7 +103,7 @@ TEST(TopEigen, GivesTheTopOfTheFullDecomposition) {
   const at::Tensor values = at::pow(0.8, at::arange(100, at::kDouble)) *
                             at::where(at::arange(100) % 3 == 0, -at::ones({100}), at::ones({100}));
   const at::Tensor q = at::matmul(basis * values, basis.t()).unsqueeze(0);
-  ASSERT_OK_AND_ASSIGN(const SymmetricEigen full, EigenDecompose(q));
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen full, EigenDecompose(q, q.size(-1)));
   ASSERT_OK_AND_ASSIGN(const SymmetricEigen top, TopEigen(q, 8, {.seed = 9}));
   EXPECT_EQ(top.vectors.size(-1), 8);
   EXPECT_LT(Distance(top.values, full.values), 1e-13);
@@ -108,7 +116,7 @@ TEST(TopEigen, AFlatSpectrumFallsBackToTheFullDecomposition) {
   const at::Tensor basis = HaarOrthogonal({.seed = 10}, 60);
   const at::Tensor values = at::linspace(1, 0.999, 60, at::kDouble);
   const at::Tensor q = at::matmul(basis * values, basis.t()).unsqueeze(0);
-  ASSERT_OK_AND_ASSIGN(const SymmetricEigen full, EigenDecompose(q));
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen full, EigenDecompose(q, q.size(-1)));
   ASSERT_OK_AND_ASSIGN(const SymmetricEigen top, TopEigen(q, 3, {.seed = 11}));
   EXPECT_TRUE(at::equal(top.values, full.values));
   EXPECT_TRUE(at::equal(top.vectors, full.vectors.narrow(-1, 0, 3)));
@@ -124,7 +132,7 @@ TEST(TopEigen, ZeroMatrixAndMoreVectorsThanTheSize) {
 
 TEST(Eigenvalues, EqualThoseOfTheDecomposition) {
   const at::Tensor q = RandomSymmetric(13, 2, 25);
-  ASSERT_OK_AND_ASSIGN(const SymmetricEigen eigen, EigenDecompose(q));
+  ASSERT_OK_AND_ASSIGN(const SymmetricEigen eigen, EigenDecompose(q, q.size(-1)));
   EXPECT_LT(Distance(Eigenvalues(q), eigen.values), 1e-13);
 }
 

@@ -72,7 +72,8 @@ absl::StatusOr<std::vector<Explanation>> Explain(const BilinearLayer& layer,
         const int64_t output = top.const_data_ptr<int64_t>()[i];
         ASSIGN_OR_RETURN(
             const SymmetricEigen eigen,
-            EigenDecompose(Interaction(layer.directions.narrow(0, output, 1), left, right)));
+            EigenDecompose(Interaction(layer.directions.narrow(0, output, 1), left, right),
+                           left.size(1)));
         ASSIGN_OR_RETURN(explanations[i],
                          ExplainOne(eigen, coordinates, x, terms, i / explained, output));
         return absl::OkStatus();

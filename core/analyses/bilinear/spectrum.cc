@@ -59,9 +59,8 @@ class Decomposer {
     ASSIGN_OR_RETURN(const SymmetricEigen eigen,
                      options_.solver == Solver::kTopK
                          ? TopEigen(matrices, vectors, {options_.seed, kSubspaceStream})
-                         : EigenDecompose(matrices));
-    const at::Tensor pictures =
-        FixSigns(coordinates_.Pictures(eigen.vectors.narrow(-1, 0, vectors)).mT()).mT();
+                         : EigenDecompose(matrices, vectors));
+    const at::Tensor pictures = FixSigns(coordinates_.Pictures(eigen.vectors).mT()).mT();
     spectra_.eigenvalues.narrow(0, begin, count).copy_(eigen.values);
     spectra_.eigenvectors.narrow(0, begin, count).copy_(pictures.narrow(1, 0, options_.kept));
     spectra_.pixel_count.narrow(0, begin, count)

@@ -47,12 +47,12 @@ std::vector<std::string> Additions(const grpc::Status& status) {
   return additions;
 }
 
-// gRPC 1.51 says "failed to connect to all addresses; last error: UNKNOWN: ipv4:...: Failed to
-// connect to remote host: Connection refused".
+// gRPC 1.51 says "failed to connect to all addresses; last error: UNKNOWN: ipv4:...: Failed to connect
+// to remote host: Connection refused", and "tcp handshaker shutdown" when connecting takes too long.
 std::string Reason(absl::string_view message) {
+  if (absl::StrContains(message, "handshaker shutdown")) return "connecting takes too long";
   size_t colon = message.rfind(": ");
-  absl::string_view last = colon == absl::string_view::npos ? message : message.substr(colon + 2);
-  return std::string(last.empty() ? message : last);
+  return std::string(colon == message.npos ? message : message.substr(colon + 2));
 }
 
 }  // namespace

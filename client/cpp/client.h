@@ -1,6 +1,6 @@
 // The C++ client of a Radiograph server. The messages of package radiograph.v1 are its data types.
 //
-//   ASSIGN_OR_RETURN(auto client, radiograph::Client::Make({.endpoint = "127.0.0.1:7878"}));
+//   ASSIGN_OR_RETURN(auto client, radiograph::Client::Make({.endpoint = "127.0.0.1:7433"}));
 //   ASSIGN_OR_RETURN(auto blobs, client->Upload({"model.safetensors"}));
 //   ... CreateArtifact, CreateJob, WatchJob, DownloadResult
 //
@@ -40,7 +40,7 @@
 
 namespace radiograph {
 
-inline constexpr char kDefaultEndpoint[] = "127.0.0.1:7878";
+inline constexpr char kDefaultEndpoint[] = "127.0.0.1:7433";
 // List calls follow the pages up to this many entries; RESOURCE_EXHAUSTED beyond.
 inline constexpr int64_t kListEntriesMax = 1'000'000;
 

@@ -32,7 +32,7 @@ constexpr int64_t kTokenBytesMax = 4096;
 constexpr int kReconnectMsMin = 100, kReconnectMsMax = 1000;
 
 struct Options {
-  std::string server = "127.0.0.1:7878";
+  std::string server = "127.0.0.1:7433";
   std::string state;
   std::string name;
   std::string devices = "auto";

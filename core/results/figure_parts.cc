@@ -66,7 +66,7 @@ double LargestMagnitude(absl::Span<const double> values) {
 Json Axis(const FigureAxis& axis) {
   std::string title = Label(axis.title);
   if (!axis.unit.empty()) absl::StrAppend(&title, " (", Label(axis.unit), ")");
-  Json json = {{"title", {{"text", title}}},
+  Json json = {{"title", {{"text", title}, {"standoff", 12}}},
                {"automargin", true},
                {"gridcolor", kGrid},
                {"zerolinecolor", kZeroLine},

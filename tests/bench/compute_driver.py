@@ -42,6 +42,10 @@ class Compute:
                 return frame[kind]
         raise RuntimeError("radiograph-compute ended")
 
+    def processor_seconds(self):
+        fields = pathlib.Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def run(self, folder):
         """Runs the job in `folder`; returns the "done" frame."""
         os.write(self._to, json.dumps({"run": str(folder)}).encode() + b"\n")

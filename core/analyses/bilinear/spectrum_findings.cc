@@ -129,9 +129,10 @@ class Findings {
     if (!facts_.explanations.empty()) {
       list_.push_back(Info(
           "EXPLANATIONS",
-          absl::StrCat("For ", facts_.params.samples.size(),
-                       " samples the contributions of all eigenvectors add up to each of the "
-                       "logits explained."),
+          absl::StrCat("Of ", facts_.params.samples.size(), " of the samples the ",
+                       kExplainedOutputs,
+                       " largest logits are explained: the contributions of "
+                       "all eigenvectors add up to each."),
           {"explanations"},
           "An input that overlaps with only the positive or only the negative vectors of an output "
           "gives it a large value; with both it cancels."));

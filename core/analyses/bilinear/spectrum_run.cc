@@ -158,7 +158,8 @@ class Run {
           "not bilinear: quadratic forms miss the layer's outputs by ", facts_.fidelity_error,
           " of the largest; at most ", FidelityTolerance(dtype_), " is allowed"));
     }
-    facts_.measures = MeasureSpectrum(facts_.spectra.eigenvalues);
+    // On the CPU: cumulative sums have no deterministic form on CUDA.
+    facts_.measures = MeasureSpectrum(facts_.spectra.eigenvalues.to(at::kCPU));
     facts_.zero = facts_.spectra.eigenvalues.select(1, 0) == 0;
     for (const auto& [role, name] : facts_.shapes.roles.names) {
       if (role.ends_with("_bias")) {

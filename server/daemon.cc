@@ -74,7 +74,6 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const ServerOptions& optio
   RETURN_IF_ERROR(daemon->OpenStore());
   RETURN_IF_ERROR(daemon->StartRpc());
   RETURN_IF_ERROR(daemon->StartHttp());
-  RETURN_IF_ERROR(daemon->StartAgent());
   return daemon;
 }
 

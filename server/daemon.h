@@ -26,11 +26,14 @@ namespace radiograph {
 
 class Daemon {
  public:
-  // Answers calls when it returns; the compute processes start meanwhile. FAILED_PRECONDITION when
-  // another server has the state folder.
+  // Answers calls when it returns. FAILED_PRECONDITION when another server has the state folder.
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(const ServerOptions& options);
   // Stops at once: what runs is run again by the next server.
   ~Daemon();
+
+  // Begins to compute on options.devices, if any. Apart from Start because `auto` asks a compute
+  // process whether the GPUs can be used: calls needn't wait for that.
+  absl::Status StartAgent();
 
   const std::string& grpc_address() const { return rpc_->address(); }
   // Empty without HTTP.
@@ -46,7 +49,6 @@ class Daemon {
   void ScheduleSweep();
   absl::Status StartRpc();
   absl::Status StartHttp();
-  absl::Status StartAgent();
   HttpResponse Metrics();
   HttpResponse Ready();
   HttpResponse Index();

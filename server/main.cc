@@ -71,6 +71,7 @@ int Main(int argc, char** argv) {
        {"http", (*daemon)->http_address()},
        {"state", options.state},
        {"start_seconds", absl::ToDoubleSeconds(absl::Now() - begin)}});
+  if (absl::Status status = (*daemon)->StartAgent(); !status.ok()) return Fail(status);
   int number = 0;
   sigwait(&ends, &number);
   Log(LogLevel::kInfo, "draining", {{"signal", strsignal(number)}});

@@ -91,9 +91,14 @@ class Radiographd(unittest.TestCase):
         self.assertTrue(serving["grpc"].startswith("0.0.0.0:"))
 
     def test_wrong_flags_stop_the_start(self):
-        for flag, said in (("--lisen=x", "--listen"), ("--lease=0s", "1s"), ("--devices=gpu", "gpu"), ("--compute=/nowhere", "/nowhere")):
-            with self.subTest(flag):
-                refused = self.run_to_end("--devices=cpu", flag)
+        for flags, said in (
+            (["--lisen=x"], "--listen"),
+            (["--lease=0s"], "1s"),
+            (["--devices=cpu", "--compute=/nowhere"], "/nowhere"),
+            (["--devices=gpu", f"--compute={PROGRAM}"], "gpu"),
+        ):
+            with self.subTest(flags=flags):
+                refused = self.run_to_end(*flags)
                 self.assertIn(refused.returncode, (1, 2))
                 self.assertIn(said, refused.stderr)
 

@@ -141,12 +141,17 @@ absl::StatusOr<ExitCode> Tensors(Cli& cli, const Args& args) {
   return ExitCode::kSuccess;
 }
 
+// Only what is named with its version: the newest one is easily another than the one in mind.
 absl::StatusOr<ExitCode> Rm(Cli& cli, const Args& args, v1::ArtifactKind kind) {
   ASSIGN_OR_RETURN(Client * client, cli.client(args));
   for (const std::string& ref : args.positionals()) {
     ASSIGN_OR_RETURN(v1::Artifact artifact, GetOfKind(*client, ref, kind));
-    RETURN_IF_ERROR(client->DeleteArtifact(RefOf(artifact), artifact.etag()));
-    cli.console.Say(absl::StrCat("Removed ", RefOf(artifact), "."));
+    if (ref != RefOf(artifact)) {
+      return UsageError(
+          absl::StrCat("name the version: ", RefOf(artifact), " is the newest of ", ref));
+    }
+    RETURN_IF_ERROR(client->DeleteArtifact(ref, artifact.etag()));
+    cli.console.Say(absl::StrCat("Removed ", ref));
   }
   return ExitCode::kSuccess;
 }
@@ -196,7 +201,7 @@ std::vector<Command> FamilyOfCommands(const std::string& family) {
            .positionals_max = 1,
            .run = &Tensors},
           {.name = family + " rm",
-           .positionals = "NAME[@VERSION]...",
+           .positionals = "NAME@VERSION...",
            .summary = "removes versions",
            .positionals_min = 1,
            .positionals_max = 1000,

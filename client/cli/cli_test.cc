@@ -290,6 +290,15 @@ TEST_F(CliTest, PushEndsWithWhatCanBeAsked) {
   EXPECT_EQ(Run({"data", "show", "digits"}).code, ExitCode::kRejected);
 }
 
+TEST_F(CliTest, OnlyANamedVersionIsRemoved) {
+  ASSERT_EQ(Run({"models", "push", "digits", kNetwork}).code, ExitCode::kSuccess);
+  Answer answer = Run({"models", "rm", "digits"});
+  EXPECT_EQ(answer.code, ExitCode::kUsage);
+  EXPECT_THAT(answer.err, HasSubstr("name the version: digits@1 is the newest of digits"));
+  EXPECT_EQ(Run({"models", "rm", "digits@1"}).code, ExitCode::kSuccess);
+  EXPECT_EQ(Run({"models", "ls", "-o", "name"}).out, "");
+}
+
 TEST_F(CliTest, DataBringsItsRoles) {
   Answer answer = Run({"data", "push", "tests/data/digits/test.safetensors", "--role", "labels=y"});
   EXPECT_EQ(answer.code, ExitCode::kSuccess) << answer.err;

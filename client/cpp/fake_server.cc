@@ -38,6 +38,10 @@ Status Fault(State& state) {
   return Status::OK;
 }
 
+std::string RefOf(const v1::Artifact& artifact) {
+  return absl::StrCat(artifact.name(), "@", artifact.version());
+}
+
 // Entries from the page token on; the token of the next page.
 template <typename Entry, typename Out>
 std::string Page(const std::vector<Entry>& all, const std::string& token, Out* out) {
@@ -163,7 +167,7 @@ struct FakeServer::Services {
                v1::Artifact* artifact) override {
       return fake.With([&](State& state) {
         for (const v1::Artifact& known : state.artifacts) {
-          if (known.name() == request->ref()) *artifact = known;
+          if (request->ref() == known.name() || request->ref() == RefOf(known)) *artifact = known;
         }
         if (artifact->name().empty())
           return Status(StatusCode::NOT_FOUND, "no artifact " + request->ref());
@@ -190,7 +194,7 @@ struct FakeServer::Services {
                   v1::DeleteArtifactResponse*) override {
       return fake.With([&](State& state) {
         size_t erased = std::erase_if(state.artifacts, [&](const v1::Artifact& artifact) {
-          return absl::StrCat(artifact.name(), "@", artifact.version()) == request->ref();
+          return RefOf(artifact) == request->ref();
         });
         return erased > 0 ? Fault(state)
                           : Status(StatusCode::NOT_FOUND, "no artifact " + request->ref());

@@ -47,8 +47,9 @@ std::vector<std::string> Additions(const grpc::Status& status) {
   return additions;
 }
 
-// gRPC 1.51 says "failed to connect to all addresses; last error: UNKNOWN: ipv4:...: Failed to connect
-// to remote host: Connection refused", and "tcp handshaker shutdown" when connecting takes too long.
+// gRPC 1.51 says "failed to connect to all addresses; last error: UNKNOWN: ipv4:...: Failed to
+// connect to remote host: Connection refused", and "tcp handshaker shutdown" when connecting takes
+// too long.
 std::string Reason(absl::string_view message) {
   if (absl::StrContains(message, "handshaker shutdown")) return "connecting takes too long";
   size_t colon = message.rfind(": ");

@@ -347,6 +347,40 @@ TEST_F(RpcServerTest, ReflectionListsTheServices) {
   }
 }
 
+TEST_F(RpcServerTest, PastTheLimitAStreamIsAskedToComeBackAndCallsAreAnswered) {
+  std::vector<Door::Entry> streams;
+  for (int i = 0; i < door_.options().blob_streams_max; ++i) {
+    streams.push_back(*door_.Enter("Blobs.Write", ""));
+  }
+  const auto read = [&] {
+    grpc::ClientContext context;
+    v1::ReadRequest request;
+    request.set_sha256(Sha256Hex("nobody has this"));
+    auto reader = v1::Blobs::NewStub(channel_)->Read(&context, request);
+    return FromGrpc(reader->Finish());
+  };
+  const absl::Status refused = read();
+  EXPECT_THAT(refused,
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("64 blob streams")));
+  EXPECT_TRUE(RetryOf(refused).has_value());
+  EXPECT_OK(Call(&v1::Server::Stub::GetInfo, {}, *v1::Server::NewStub(channel_)));
+  streams.pop_back();
+  EXPECT_THAT(read(), StatusIs(absl::StatusCode::kNotFound, ::testing::_));
+}
+
+TEST_F(RpcServerTest, LargeMessagesAndMetadataAreRefused) {
+  server_.reset();
+  Serve("127.0.0.1:0");
+  channel_ = grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials());
+  v1::GetArtifactRequest large;
+  large.set_ref(std::string(kRpcMessageBytesMax + 1, 'x'));
+  EXPECT_THAT(Call(&v1::Artifacts::Stub::Get, large, *v1::Artifacts::NewStub(channel_)),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("larger than max")));
+  authorization_ = std::string(2 * kMetadataBytesMax, 'x');
+  EXPECT_THAT(Call(&v1::Server::Stub::GetInfo, {}, *v1::Server::NewStub(channel_)),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("metadata")));
+}
+
 TEST_F(RpcServerTest, ListensOnAFreePort) {
   server_.reset();
   Serve("127.0.0.1:0");

@@ -25,7 +25,7 @@ _WORDS = [
     _word(r"\b(sprintf|strcpy|strcat)\s*\(", "absl::StrCat or absl::StrFormat"),
     _word(r"\b(rand|srand)\s*\(|\bstd::(mt19937|random_device)\b",
           "the counter-based generator of core/numerics/random.h", where=r"^core/(numerics|models|analyses)/.*\.(h|cc)$"),
-    _word(r"\b(system|popen)\s*\(", "core/process"),
+    _word(r"\b(system|popen)\s*\(", "core/process", where=r"(?<!_test)\.(h|cc)$"),
     _word(r"\busing namespace\b", "using-declarations of single names",
           where=r"^(core|server|client)/.*\.(h|cc)$"),
     _word(r"\bNULL\b", "nullptr"),

@@ -1,7 +1,9 @@
 #include "core/analyses/bilinear/layer_shapes.h"
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "core/base/json.h"
+#include "core/base/nearest_names.h"
 #include "core/base/status_macros.h"
 
 namespace radiograph::bilinear {
@@ -119,10 +121,14 @@ absl::Status ReadDirections(const ArtifactHeader& model, const ArtifactHeader* d
     }
   }
   if (rows == nullptr) {
-    return absl::FailedPreconditionError(
+    std::vector<std::string> names;
+    for (const TensorInfo& tensor : model.tensors) names.push_back(tensor.name);
+    return absl::FailedPreconditionError(absl::StrCat(
         "the model has no head, and no input directions is given: nothing says which outputs to "
-        "look at; "
-        "bilinear.hosvd finds them from the weights");
+        "look at (bilinear.hosvd finds them from the weights); a head is head.weight or "
+        "lm_head.weight; nearest names: ",
+        absl::StrJoin(NearestNames("head.weight", names), ", "),
+        "; the parameter `tensors` maps roles (head, ...) to names"));
   }
   RETURN_IF_ERROR(CheckMatrix(*rows));
   if (rows->shape[1] != shapes.written) {

@@ -1,6 +1,7 @@
 #include "core/compute/machine.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -49,6 +50,14 @@ int64_t UsableCores() {
   absl::StatusOr<std::string> cpu_max = ReadFile("/sys/fs/cgroup/cpu.max", kProcBytesMax);
   int64_t quota = cpu_max.ok() ? CoresOfCpuMax(*cpu_max) : 0;
   return std::max<int64_t>(1, quota > 0 ? std::min(cores, quota) : cores);
+}
+
+int64_t HostMemoryBytes() {
+  int64_t memory = int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE);
+  absl::StatusOr<std::string> text = ReadFile("/sys/fs/cgroup/memory.max", kProcBytesMax);
+  int64_t limit;
+  if (text.ok() && absl::SimpleAtoi(*text, &limit)) memory = std::min(memory, limit);
+  return memory;
 }
 
 std::string CpuModel() { return ProcValue("/proc/cpuinfo", "model name"); }

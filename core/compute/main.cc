@@ -1,5 +1,6 @@
 // radiograph-compute: the process that computes. One per device, driven by an agent over
 // descriptors 3 and 4 (process/compute_process.h); no network.
+#include <c10/core/CachingDeviceAllocator.h>
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
@@ -65,9 +66,19 @@ void Say(const FrameFromCompute& frame) {
   if (!WriteAll(kToAgent, ToLine(frame), "the pipe to the agent").ok()) _exit(EXIT_SUCCESS);
 }
 
-[[noreturn]] void Serve(const ComputeEnvironment& environment) {
+absl::StatusOr<int64_t> DeviceMemoryBytes(at::Device device) {
+  if (device.is_cpu()) return HostMemoryBytes();
+  int64_t bytes = 0;
+  RETURN_IF_ERROR(RunTorch([&] {
+    bytes = at::getDeviceAllocator(device.type())->getMemoryInfo(device.index()).second;
+    return absl::OkStatus();
+  }));
+  return bytes;
+}
+
+[[noreturn]] void Serve(const ComputeEnvironment& environment, int64_t memory_bytes) {
   static Control control(kFromAgent);
-  ReadyFrame ready{environment.engine, {}};
+  ReadyFrame ready{environment.engine, {}, memory_bytes};
   for (const Analysis& analysis : environment.analyses) {
     ready.analyses.emplace_back(analysis.spec().name(), analysis.spec().version());
   }
@@ -112,7 +123,9 @@ int Main(int argc, char** argv) {
   }
   absl::StatusOr<Engine> engine = DescribeEngine(options);
   if (!engine.ok()) return Fail(engine.status());
-  Serve({.analyses = Registry(), .device = device, .engine = *std::move(engine)});
+  absl::StatusOr<int64_t> memory_bytes = DeviceMemoryBytes(device);
+  if (!memory_bytes.ok()) return Fail(memory_bytes.status());
+  Serve({.analyses = Registry(), .device = device, .engine = *std::move(engine)}, *memory_bytes);
 }
 
 }  // namespace

@@ -89,6 +89,7 @@ TEST_F(ComputeProgramTest, TellsItsEngine) {
   EXPECT_EQ(engine.device_kind, "cpu");
   EXPECT_NE(engine.cpu_capability, "");
   EXPECT_EQ(engine.threads, 2);
+  EXPECT_GT(process->memory_bytes(), int64_t{1} << 20);
   EXPECT_THAT(process->analyses(),
               Contains(std::make_pair(std::string("bilinear.spectrum"), int64_t{1})));
 }

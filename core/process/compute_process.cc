@@ -53,6 +53,7 @@ class ComputeProcessImpl : public ComputeProcess {
   const std::vector<std::pair<std::string, int64_t>>& analyses() const override {
     return ready_.analyses;
   }
+  int64_t memory_bytes() const override { return ready_.memory_bytes; }
   int pid() const override { return child_->pid(); }
   bool alive() const override { return !dead_ && !child_->exited(); }
 

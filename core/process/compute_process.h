@@ -1,7 +1,7 @@
 // Drives one radiograph-compute process: start, jobs one after the other, cancel, kill. The
 // protocol is one JSON object a line, on the child's descriptors 3 (to the child) and 4 (from it):
 //   to:    {"run": "<job folder>"}   {"cancel": true}
-//   from:  {"ready": <Engine>, "analyses": [["bilinear.spectrum", 1], ...]}
+//   from:  {"ready": <Engine>, "analyses": [["bilinear.spectrum", 1], ...], "memory_bytes": ...}
 //          {"started": true}
 //          {"progress": {"fraction": 0.5, "phase": "eigh", "message": "..."}}
 //          {"done": {"code": 0, "message": "", "payload": ..., "seconds": 1.5, "peak_host_bytes":
@@ -63,6 +63,8 @@ class ComputeProcess {
   virtual const Engine& engine() const = 0;
   // (name, version) of all analyses the child offers.
   virtual const std::vector<std::pair<std::string, int64_t>>& analyses() const = 0;
+  // That a job may use of the device's memory.
+  virtual int64_t memory_bytes() const = 0;
   virtual int pid() const = 0;
   // False once the child has died or was killed: start another.
   virtual bool alive() const = 0;

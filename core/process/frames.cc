@@ -31,7 +31,9 @@ Json PayloadJson(const absl::Status& status) {
 Json ToJson(const ReadyFrame& frame) {
   Json analyses = Json::array();
   for (const auto& [name, version] : frame.analyses) analyses.push_back({name, version});
-  return {{"ready", frame.engine.ToJson()}, {"analyses", analyses}};
+  return {{"ready", frame.engine.ToJson()},
+          {"analyses", analyses},
+          {"memory_bytes", frame.memory_bytes}};
 }
 Json ToJson(const StartedFrame&) { return {{"started", true}}; }
 Json ToJson(const Progress& progress) {
@@ -75,10 +77,13 @@ bool Get(const Json& json, const char* name, double* into) {
   return true;
 }
 
-std::optional<ReadyFrame> ParseReady(const Json& ready, const Json& analyses) {
+std::optional<ReadyFrame> ParseReady(const Json& json) {
   ReadyFrame frame;
-  absl::StatusOr<Engine> engine = Engine::FromJson(ready);
-  if (!engine.ok() || !analyses.is_array()) return std::nullopt;
+  absl::StatusOr<Engine> engine = Engine::FromJson(json["ready"]);
+  const Json analyses = json.value("analyses", Json());
+  if (!engine.ok() || !analyses.is_array() || !Get(json, "memory_bytes", &frame.memory_bytes)) {
+    return std::nullopt;
+  }
   frame.engine = *std::move(engine);
   for (const Json& entry : analyses) {
     if (!entry.is_array() || entry.size() != 2 || !entry[0].is_string() ||
@@ -149,9 +154,8 @@ absl::StatusOr<FrameFromCompute> ParseFrameFromCompute(absl::string_view line) {
     if (std::optional<Progress> progress = ParseProgress(*it)) return *std::move(progress);
   } else if (auto it = json->find("done"); it != json->end()) {
     if (std::optional<DoneFrame> done = ParseDone(*it)) return *std::move(done);
-  } else if (auto it = json->find("ready"); it != json->end()) {
-    auto ready = ParseReady(*it, json->value("analyses", Json::array()));
-    if (ready.has_value()) return *std::move(ready);
+  } else if (json->contains("ready")) {
+    if (std::optional<ReadyFrame> ready = ParseReady(*json)) return *std::move(ready);
   } else if (json->contains("started")) {
     return StartedFrame{};
   }

@@ -33,6 +33,7 @@ using FrameToCompute = std::variant<RunFrame, CancelFrame>;
 struct ReadyFrame {
   Engine engine;
   std::vector<std::pair<std::string, int64_t>> analyses;
+  int64_t memory_bytes = 0;  // of the device, that a job may use
 };
 struct StartedFrame {};
 struct DoneFrame {

@@ -25,11 +25,13 @@ TEST(Frames, ReadyCarriesEngineAndAnalyses) {
   ReadyFrame ready;
   ready.engine.torch_version = "2.13.0+cpu";
   ready.engine.threads = 2;
+  ready.memory_bytes = int64_t{1} << 40;
   ready.analyses = {{"bilinear.spectrum", 1}, {"circles.signals", 3}};
   ASSERT_OK_AND_ASSIGN(FrameFromCompute got, Through(ready));
   EXPECT_EQ(std::get<ReadyFrame>(got).engine.torch_version, "2.13.0+cpu");
   EXPECT_EQ(std::get<ReadyFrame>(got).engine.threads, 2);
   EXPECT_EQ(std::get<ReadyFrame>(got).analyses, ready.analyses);
+  EXPECT_EQ(std::get<ReadyFrame>(got).memory_bytes, int64_t{1} << 40);
 }
 
 TEST(Frames, ProgressKeepsLineEndsInsideItsLine) {

@@ -6,7 +6,6 @@
 #include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
-#include "server/worker/devices.h"
 #include "server/worker/slot.h"
 
 namespace radiograph {
@@ -34,7 +33,6 @@ absl::Status Agent::Start() {
     slot.link.slot = absl::StrCat(options_.name, "/", device);
     slot.link.incarnation = incarnation;
     slot.link.token = options_.token;
-    slot.link.memory_bytes = MemoryBytes(device);
     slot.link.free_cache_bytes = [this] { return blobs_->free_bytes(); };
     slot.compute.binary = options_.compute_binary;
     slot.compute.device = device;

@@ -121,7 +121,7 @@ TEST_F(AgentTest, SlotTellsWhatItIs) {
   EXPECT_EQ(request.incarnation().size(), 32u);
   EXPECT_EQ(request.engine().build(), "fake");
   EXPECT_EQ(request.analyses(0).name(), "fake.ok");
-  EXPECT_GT(request.memory_bytes(), 0);
+  EXPECT_EQ(request.memory_bytes(), 1 << 30);
   EXPECT_THAT(server_->tokens(), ElementsAre("Bearer secret"));
 }
 

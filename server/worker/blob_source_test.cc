@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <thread>
 
@@ -71,6 +72,18 @@ TEST_F(RemoteBlobSourceTest, NextProcessGoesOnWithAPartialBlobAndFindsCompleteOn
   ASSERT_OK(source->Fetch(b, 3000, {}));
   EXPECT_EQ(server_.reads(), 2);
   EXPECT_EQ(server_.bytes_read(), 4000);
+}
+
+TEST_F(RemoteBlobSourceTest, PartialBlobThatNobodyWantedForADayIsDropped) {
+  ASSERT_OK(Open()->Fetch(Blob('a', 10), 10, {}));
+  std::string partial = folder_.path() + "/cache/partial/" + Blob('b', 3000);
+  ASSERT_OK(WriteFile(partial, "bbb"));
+  Open();
+  ASSERT_EQ(access(partial.c_str(), F_OK), 0);
+  timespec old[2] = {{1, 0}, {1, 0}};
+  ASSERT_EQ(utimensat(AT_FDCWD, partial.c_str(), old, 0), 0);
+  Open();
+  EXPECT_NE(access(partial.c_str(), F_OK), 0);
 }
 
 TEST_F(RemoteBlobSourceTest, WrongBytesAreDataLossAndNotKept) {

@@ -1,12 +1,9 @@
 #include "server/worker/devices.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <filesystem>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -70,15 +67,6 @@ absl::StatusOr<std::vector<std::string>> FindDevices(absl::string_view words,
     }
   }
   return ResolveDevices(words, gpus);
-}
-
-int64_t MemoryBytes(absl::string_view device) {
-  if (device != "cpu") return 0;
-  int64_t memory = int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE);
-  absl::StatusOr<std::string> text = ReadFile("/sys/fs/cgroup/memory.max", kProcBytesMax);
-  int64_t limit;
-  if (text.ok() && absl::SimpleAtoi(*text, &limit)) memory = std::min(memory, limit);
-  return memory;
 }
 
 }  // namespace radiograph

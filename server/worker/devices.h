@@ -2,7 +2,6 @@
 #ifndef RADIOGRAPH_SERVER_WORKER_DEVICES_H_
 #define RADIOGRAPH_SERVER_WORKER_DEVICES_H_
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -24,10 +23,6 @@ absl::StatusOr<std::vector<std::string>> ResolveDevices(absl::string_view words,
 // compute process can't use them (a LibTorch without CUDA): it is asked, which takes seconds.
 absl::StatusOr<std::vector<std::string>> FindDevices(absl::string_view words,
                                                      const std::string& compute_binary);
-
-// What a job on this device may use: of the CPU the machine's memory, or the control group's limit
-// where that is less. 0: unknown.
-int64_t MemoryBytes(absl::string_view device);
 
 }  // namespace radiograph
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <tuple>
 #include <utility>
@@ -17,6 +18,11 @@
 #include "core/base/status_macros.h"
 
 namespace radiograph {
+namespace {
+
+constexpr std::chrono::hours kPartialAgeMax(24);
+
+}  // namespace
 
 absl::StatusOr<PinnedFile> LocalBlobSource::Fetch(const std::string& sha256, int64_t,
                                                   std::stop_token) {
@@ -34,6 +40,7 @@ absl::StatusOr<std::unique_ptr<RemoteBlobSource>> RemoteBlobSource::Open(
   std::unique_ptr<RemoteBlobSource> source(
       new RemoteBlobSource(std::move(options), std::move(channel)));
   RETURN_IF_ERROR(source->FindLeft());
+  RETURN_IF_ERROR(source->DropOldPartials());
   return source;
 }
 
@@ -61,6 +68,16 @@ absl::Status RemoteBlobSource::FindLeft() {
     bytes_ += size;
   }
   return MakeRoom(0);  // the limit may be lower than it was
+}
+
+absl::Status RemoteBlobSource::DropOldPartials() {
+  const auto oldest = std::filesystem::file_time_type::clock::now() - kPartialAgeMax;
+  std::error_code error;
+  for (const auto& file :
+       std::filesystem::directory_iterator(options_.folder + "/partial", error)) {
+    if (file.last_write_time(error) < oldest) std::filesystem::remove(file.path(), error);
+  }
+  return error ? ErrnoStatus(error.value(), "can't clean", options_.folder) : absl::OkStatus();
 }
 
 int64_t RemoteBlobSource::free_bytes() const {

@@ -1,7 +1,7 @@
 // Blobs of a server on another machine, kept in a folder of this one: verified when they arrive,
 // resumed after an interruption, the least recently used dropped when room is needed.
 //   <folder>/blobs/<sha256>     complete; its time of change is that of its last use
-//   <folder>/partial/<sha256>   the beginning of a blob
+//   <folder>/partial/<sha256>   the beginning of a blob; dropped by a start a day later
 #ifndef RADIOGRAPH_SERVER_WORKER_REMOTE_BLOB_SOURCE_H_
 #define RADIOGRAPH_SERVER_WORKER_REMOTE_BLOB_SOURCE_H_
 
@@ -50,6 +50,7 @@ class RemoteBlobSource : public BlobSource {
   RemoteBlobSource(Options options, std::shared_ptr<grpc::Channel> channel);
 
   absl::Status FindLeft();
+  absl::Status DropOldPartials();
   absl::Status MakeRoom(int64_t size) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status Bring(const std::string& sha256, int64_t size, std::stop_token stop);
   PinnedFile Pin(const std::string& sha256) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -97,7 +97,8 @@ absl::Status Slot::EnsureCompute() {
   }
   compute_ = *std::move(process);
   Log(LogLevel::kInfo, "compute_started", {{"slot", options_.link.slot}, {"pid", compute_->pid()}});
-  link_.SetReady(ToProto(compute_->engine()), ToProto(compute_->analyses()));
+  link_.SetReady(ToProto(compute_->engine()), ToProto(compute_->analyses()),
+                 compute_->memory_bytes());
   return absl::OkStatus();
 }
 

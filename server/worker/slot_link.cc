@@ -43,10 +43,12 @@ SlotLink::SlotLink(SlotLinkOptions options, std::shared_ptr<grpc::Channel> chann
 
 SlotLink::~SlotLink() { Close(); }
 
-void SlotLink::SetReady(v1::Engine engine, std::vector<v1::OfferedAnalysis> analyses) {
+void SlotLink::SetReady(v1::Engine engine, std::vector<v1::OfferedAnalysis> analyses,
+                        int64_t memory_bytes) {
   absl::MutexLock lock(&mu_);
   engine_ = std::move(engine);
   analyses_ = std::move(analyses);
+  memory_bytes_ = memory_bytes;
   ready_ = true;
 }
 
@@ -216,7 +218,7 @@ bool SlotLink::Prepare(v1::SynchronizeRequest& request, grpc::ClientContext& con
   request.set_incarnation(options_.incarnation);
   *request.mutable_engine() = engine_;
   request.mutable_analyses()->Assign(analyses_.begin(), analyses_.end());
-  request.set_memory_bytes(options_.memory_bytes);
+  request.set_memory_bytes(memory_bytes_);
   request.set_free_cache_bytes(free_cache_bytes);
   request.set_draining(draining_ || !ready_);
   request.set_answer_now(std::exchange(answer_now_, false));

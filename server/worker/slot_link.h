@@ -41,7 +41,6 @@ struct SlotLinkOptions {
   std::string slot;
   std::string incarnation;
   std::string token;
-  int64_t memory_bytes = 0;
   std::function<int64_t()> free_cache_bytes;
 };
 
@@ -58,7 +57,7 @@ class SlotLink {
 
   // The working thread.
   // A slot asks for leases only while it is ready.
-  void SetReady(v1::Engine engine, std::vector<v1::OfferedAnalysis> analyses);
+  void SetReady(v1::Engine engine, std::vector<v1::OfferedAnalysis> analyses, int64_t memory_bytes);
   void SetUnready();
   // Waits for a lease; the job before must have been reported. Nullopt once at rest.
   std::optional<Job> AwaitLease();
@@ -116,6 +115,7 @@ class SlotLink {
   bool at_rest_ ABSL_GUARDED_BY(mu_) = false;
   v1::Engine engine_ ABSL_GUARDED_BY(mu_);
   std::vector<v1::OfferedAnalysis> analyses_ ABSL_GUARDED_BY(mu_);
+  int64_t memory_bytes_ ABSL_GUARDED_BY(mu_) = 0;
   std::optional<Held> held_ ABSL_GUARDED_BY(mu_);
   grpc::ClientContext* call_ ABSL_GUARDED_BY(mu_) = nullptr;
   bool interrupted_ ABSL_GUARDED_BY(mu_) = false;  // what call_ tells is out of date

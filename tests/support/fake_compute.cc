@@ -110,6 +110,7 @@ void Main() {
   ready.engine.build = "fake";
   ready.engine.device_kind = "cpu";
   ready.engine.threads = 1;
+  ready.memory_bytes = 1 << 30;
   for (const char* name :
        {"ok", "refuse", "crash", "wait", "deaf", "flood", "junk", "long", "self"}) {
     ready.analyses.emplace_back(absl::StrCat("fake.", name), 1);

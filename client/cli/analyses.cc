@@ -3,11 +3,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "client/cli/artifacts.h"
 #include "client/cli/cli.h"
 #include "client/cli/describe.h"
 #include "client/cli/output.h"
 #include "client/cli/params.h"
+#include "client/cli/push.h"
 #include "core/analyses/catalog.h"
 #include "core/base/status_macros.h"
 

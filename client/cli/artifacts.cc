@@ -1,14 +1,10 @@
 // radiograph models|data push | ls | show | tensors | rm
-#include "client/cli/artifacts.h"
-
-#include <filesystem>
 #include <nlohmann/json.hpp>
-#include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "client/cli/local_files.h"
 #include "client/cli/output.h"
+#include "client/cli/push.h"
 #include "client/cli/times.h"
 #include "core/base/status_macros.h"
 
@@ -209,52 +205,6 @@ std::vector<Command> FamilyOfCommands(const std::string& family) {
 }
 
 }  // namespace
-
-std::string RefOf(const v1::Artifact& artifact) {
-  return absl::StrCat(artifact.name(), "@", artifact.version());
-}
-
-absl::Status ExplainNotFound(const absl::Status& status, const std::string& name) {
-  std::error_code ignored;
-  if (!absl::IsNotFound(status) || !std::filesystem::exists(name, ignored)) return status;
-  return absl::NotFoundError(absl::StrCat(status.message(), "; for the path write ./", name));
-}
-
-absl::StatusOr<v1::Artifact> Push(Cli& cli, Client& client, const std::string& path,
-                                  const PushOptions& options) {
-  ASSIGN_OR_RETURN(LocalArtifact local, FindFiles(path, options.kind));
-  std::vector<std::string> paths;
-  for (const LocalFile& file : local.files) paths.push_back(file.path);
-  ASSIGN_OR_RETURN(std::vector<v1::Blob> blobs, client.Upload(paths, cli.Transfer()));
-  v1::CreateArtifactRequest request;
-  request.set_name(options.name.empty() ? local.name : options.name);
-  request.set_kind(options.kind);
-  request.mutable_labels()->insert(options.labels.begin(), options.labels.end());
-  request.mutable_roles()->insert(options.roles.begin(), options.roles.end());
-  for (size_t i = 0; i < blobs.size(); ++i) {
-    v1::ArtifactFile* file = request.add_files();
-    file->set_name(local.files[i].name);
-    *file->mutable_blob() = blobs[i];
-  }
-  absl::StatusOr<v1::Artifact> artifact = client.CreateArtifact(request);
-  if (!artifact.ok()) {
-    absl::Status status(artifact.status().code(),
-                        absl::StrCat(path, ": ", artifact.status().message()));
-    return FromServer(artifact.status()) && absl::IsUnavailable(status) ? artifact.status()
-                                                                        : status;
-  }
-  cli.console.Say(
-      absl::StrCat(path, " is ", v1::ArtifactKind_Name(options.kind), " ", RefOf(*artifact)));
-  return artifact;
-}
-
-absl::StatusOr<std::string> PushIfPath(Cli& cli, Client& client, const std::string& ref,
-                                       v1::ArtifactKind kind) {
-  if (!IsPath(ref)) return ref;
-  ASSIGN_OR_RETURN(v1::Artifact artifact,
-                   Push(cli, client, ref, {.kind = kind, .name = "", .labels = {}, .roles = {}}));
-  return RefOf(artifact);
-}
 
 std::vector<Command> ArtifactCommands() {
   std::vector<Command> commands = FamilyOfCommands<v1::MODEL>("models");

@@ -8,7 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
-#include "client/cli/artifacts.h"
+#include "client/cli/push.h"
 #include "client/cli/times.h"
 #include "core/base/status_macros.h"
 

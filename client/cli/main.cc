@@ -1,4 +1,5 @@
 // The command line's process: signals, streams, exit code.
+#include <poll.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -45,6 +46,12 @@ class SignalListener {
   std::jthread thread_;
 };
 
+// Whether who read our stdout (`radiograph jobs ls | head -1`) has closed it: no fault of anyone.
+bool ReaderIsGone() {
+  pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT, .revents = 0};
+  return poll(&out, 1, 0) > 0 && (out.revents & POLLERR) != 0;
+}
+
 int Main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   SignalListener signals;
@@ -54,9 +61,8 @@ int Main(int argc, char** argv) {
                             .retry = {}};
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   ExitCode code = RunCommandLine(arguments, console, surroundings, signals.stop());
-  errno = 0;
   std::cout.flush();
-  if (!std::cout.good() && errno != EPIPE && code == ExitCode::kSuccess) {
+  if (!std::cout.good() && !ReaderIsGone() && code == ExitCode::kSuccess) {
     console.Say("radiograph: stdout can't be written; is the disk full?");
     code = ExitCode::kExhausted;
   }

@@ -1,6 +1,6 @@
 // Artifacts on their way to a server.
-#ifndef RADIOGRAPH_CLIENT_CLI_ARTIFACTS_H_
-#define RADIOGRAPH_CLIENT_CLI_ARTIFACTS_H_
+#ifndef RADIOGRAPH_CLIENT_CLI_PUSH_H_
+#define RADIOGRAPH_CLIENT_CLI_PUSH_H_
 
 #include <map>
 #include <string>
@@ -34,4 +34,4 @@ absl::Status ExplainNotFound(const absl::Status& status, const std::string& name
 
 }  // namespace radiograph::cli
 
-#endif  // RADIOGRAPH_CLIENT_CLI_ARTIFACTS_H_
+#endif  // RADIOGRAPH_CLIENT_CLI_PUSH_H_

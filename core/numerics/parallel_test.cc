@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include <atomic>
+#include <map>
 #include <vector>
 
 #include "core/numerics/random.h"
@@ -89,6 +90,37 @@ TEST(ParallelFor, BytesDoNotDependOnTheNumberOfThreads) {
   }
   EXPECT_TRUE(at::equal(results[0], results[1]));
   EXPECT_TRUE(at::equal(results[0], results[2]));
+}
+
+TEST(ForEachChunk, OneByOneOnTheCpuInChunksElsewhere) {
+  Threads one(1);
+  for (const auto& [device, sizes] : std::map<at::DeviceType, std::vector<int64_t>>{
+           {at::kCPU, {1, 1, 1, 1, 1}}, {at::kMeta, {2, 2, 1}}}) {
+    std::vector<int64_t> begins, counts;
+    EXPECT_OK(ForEachChunk(
+        device, 5, 2,
+        [&](int64_t begin, int64_t count) {
+          begins.push_back(begin);
+          counts.push_back(count);
+          return absl::OkStatus();
+        },
+        [](int64_t) { return absl::OkStatus(); }));
+    EXPECT_EQ(counts, sizes) << device;
+    for (size_t i = 1; i < begins.size(); ++i) EXPECT_EQ(begins[i], begins[i - 1] + counts[i - 1]);
+  }
+}
+
+TEST(ForEachChunk, CancelsBetweenChunks) {
+  int64_t calls = 0;
+  const absl::Status status = ForEachChunk(
+      at::kMeta, 100, 10,
+      [&](int64_t, int64_t) {
+        ++calls;
+        return absl::OkStatus();
+      },
+      [](int64_t done) { return done == 30 ? absl::CancelledError("user") : absl::OkStatus(); });
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kCancelled, "user"));
+  EXPECT_EQ(calls, 3);
 }
 
 }  // namespace

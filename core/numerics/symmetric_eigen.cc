@@ -20,10 +20,10 @@ struct Scaled {
 };
 
 Scaled Scale(const at::Tensor& matrices) {
-  const at::Tensor symmetric = (matrices + matrices.mT()) / 2;
-  const at::Tensor largest = symmetric.abs().amax({-2, -1}).unsqueeze(-1);
-  const at::Tensor divisor = at::where(largest == 0, at::ones_like(largest), largest);
-  return {symmetric / divisor.unsqueeze(-1), largest};
+  at::Tensor doubled = matrices + matrices.mT();
+  const at::Tensor largest = doubled.abs().amax({-2, -1}).unsqueeze(-1);
+  doubled.div_(at::where(largest == 0, at::ones_like(largest), largest).unsqueeze(-1));
+  return {doubled, largest / 2};
 }
 
 // Indices [B, d] that sort values by |lambda| descending, equals by signed value descending.

@@ -22,7 +22,8 @@ class Compute:
         for fd in (to_child, from_child):
             os.close(fd)
         command = f"exec {PROGRAM} --threads={threads} 3<&{high[0]} 4>&{high[1]} 103<&- 104>&-"
-        self._process = subprocess.Popen(["bash", "-c", command], pass_fds=high)
+        environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}  # as core/process does
+        self._process = subprocess.Popen(["bash", "-c", command], pass_fds=high, env=environment)
         for fd in high:
             os.close(fd)
         self._lines = os.fdopen(self._from)

@@ -106,7 +106,7 @@ at::Tensor Interaction(const at::Tensor& directions, const at::Tensor& left,
                        const at::Tensor& right) {
   // Rows of L scaled by A, then one product a matrix: [C, r, m] x [m, r].
   const at::Tensor q = at::matmul((directions.unsqueeze(-1) * left).mT(), right);
-  return (q + q.mT()) / 2;
+  return (q + q.mT()).div_(2);
 }
 
 at::Tensor LinearPart(const BilinearLayer& layer) {

@@ -21,7 +21,7 @@ def _is_mentioned(file, texts):
     if file.suffix == "proto":
         pattern += rf"|\b{re.escape(file.stem)}\b"
     name = re.compile(pattern, re.MULTILINE)
-    return any(name.search(text) for text in texts)
+    return any(file.stem in text and name.search(text) for text in texts)
 
 
 def check_dead(files):

@@ -1,7 +1,4 @@
-// Slots and leases, as Workers.Synchronize sees them.
-#include <map>
-#include <set>
-
+// Leases, as Workers.Synchronize sees them.
 #include "absl/strings/str_cat.h"
 #include "core/base/digest.h"
 #include "server/jobs/jobs_fixture.h"
@@ -14,11 +11,9 @@ using ::radiograph::testing::JobsFixture;
 using ::radiograph::testing::StatusIs;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 
 class LeasesTest : public JobsFixture {
  protected:
-  // Without Settle: what a poll of a lost worker leaves.
   void ExpectState(const std::string& id, v1::JobState state, int attempts) {
     const v1::Job job = Get(id);
     EXPECT_EQ(v1::JobState_Name(job.state()), v1::JobState_Name(state));
@@ -64,119 +59,6 @@ TEST_F(LeasesTest, ARepeatedPollGetsTheSameLease) {
   const v1::Lease lease = Take();
   EXPECT_EQ(Take().SerializeAsString(), lease.SerializeAsString());
   ExpectState(id, v1::RUNNING, 1);
-}
-
-TEST_F(LeasesTest, AWaitingSlotIsAnsweredWhenAJobComes) {
-  auto waiting = Poll(Slot("w/cpu", v1::IDLE));
-  EXPECT_FALSE(waiting->has_value());
-  const std::string id = Create();
-  ASSERT_TRUE(waiting->has_value());
-  EXPECT_EQ((**waiting)->lease().job(), id);
-}
-
-TEST_F(LeasesTest, OfManyWaitingSlotsOneIsWokenForEachJob) {
-  std::map<std::string, std::shared_ptr<Answer>> waiting;
-  for (int i = 0; i < 5; ++i) {
-    const std::string name = absl::StrCat("w", i, "/cpu");
-    waiting[name] = Poll(Slot(name, v1::IDLE));
-  }
-  std::set<std::string> created = {Create(), Create(), Create()}, leased;
-  int still_waiting = 0;
-  for (const auto& [name, answer] : waiting) {
-    if (!answer->has_value()) {
-      ++still_waiting;
-    } else {
-      EXPECT_TRUE(leased.insert((**answer)->lease().job()).second);
-    }
-  }
-  EXPECT_EQ(leased, created);
-  EXPECT_EQ(still_waiting, 2);
-}
-
-// Jobs and claims that are on their way to the store at the same time: no job may be forgotten.
-TEST_F(LeasesTest, JobsThatComeWhileSlotsClaimAreTaken) {
-  std::vector<std::shared_ptr<Answer>> answers;
-  for (int i = 0; i < 8; ++i) {
-    auto answer = std::make_shared<Answer>();
-    answers.push_back(answer);
-    jobs_->Synchronize(
-        Slot(absl::StrCat("w", i), v1::IDLE), false, {},
-        [answer](absl::StatusOr<v1::SynchronizeResponse> response) { *answer = response; });
-    ASSERT_OK(jobs_->Create({}, Resolved()));
-  }
-  Settle();
-  std::set<std::string> leased;
-  for (const auto& answer : answers) {
-    ASSERT_TRUE(answer->has_value());
-    leased.insert((**answer)->lease().job());
-  }
-  EXPECT_EQ(leased.size(), 8u);
-}
-
-TEST_F(LeasesTest, APollIsAnsweredAfterAThirdOfTheLeaseAtTheLatest) {
-  auto idle = Poll(Slot("w/cpu", v1::IDLE));
-  Advance(absl::Seconds(9.9));
-  EXPECT_FALSE(idle->has_value());
-  Advance(absl::Seconds(0.1));
-  ASSERT_TRUE(idle->has_value());
-  EXPECT_EQ((**idle)->desired(), v1::IDLE);
-
-  Create();
-  const v1::Lease lease = Take();
-  auto busy = Poll(Holder(lease, v1::BUSY));
-  Advance(absl::Seconds(10));
-  ASSERT_TRUE(busy->has_value());
-  EXPECT_EQ((**busy)->desired(), v1::BUSY);
-  EXPECT_EQ((**busy)->lease().token(), lease.token());
-  EXPECT_EQ((**busy)->lease().request(), "");  // it has that already
-}
-
-TEST_F(LeasesTest, AnswerNowDoesNotWait) {
-  auto now = [](v1::SynchronizeRequest request) {
-    request.set_answer_now(true);
-    return request;
-  };
-  ASSERT_OK_AND_ASSIGN(auto answer, Ask(now(Slot("w/cpu", v1::IDLE))));
-  EXPECT_EQ(answer.desired(), v1::IDLE);
-  const std::string id = Create();
-  ASSERT_OK_AND_ASSIGN(answer, Ask(now(Slot("w/cpu", v1::IDLE))));
-  EXPECT_EQ(answer.lease().job(), id);
-  ASSERT_OK_AND_ASSIGN(answer, Ask(now(Holder(answer.lease(), v1::BUSY))));
-  EXPECT_EQ(answer.desired(), v1::BUSY);
-}
-
-TEST_F(LeasesTest, OnlyJobsThatFitAreTakenAndTheOthersSayWhy) {
-  struct Case {
-    const char* what;
-    std::function<void(v1::CreateJobRequest&, ResolvedJob&)> change;
-    const char* reason;
-  };
-  EXPECT_EQ(Get(Create()).pending_reason(), "no worker is there");
-  Take();  // the slot is busy with that one
-  for (const Case& c : {
-           Case{"analysis", [](auto&, auto&job) { job.job.set_analysis("other"); },
-                "no worker offers other@1"},
-           Case{"version", [](auto&, auto&job) { job.job.set_analysis_version(2); },
-                "no worker offers test.analysis@2"},
-           Case{"device", [](auto&request, auto&) { request.set_device_kind("cuda"); },
-                "no worker offers test.analysis@1 on cuda"},
-           Case{"memory", [](auto&, auto&job) { job.planned_memory_bytes = 1001; },
-                "it needs 1001 bytes of memory; the largest worker that offers test.analysis@1 "
-                "gives 1000"},
-           Case{"busy", [](auto&, auto&) {}, "all workers that can run it are busy"},
-       }) {
-    SCOPED_TRACE(c.what);
-    v1::CreateJobRequest request;
-    ResolvedJob resolved = Resolved();
-    c.change(request, resolved);
-    ASSERT_OK_AND_ASSIGN(auto made, jobs_->Create(request, resolved));
-    EXPECT_EQ(made.job().pending_reason(), c.reason);
-    EXPECT_EQ(Get(made.job().id()).pending_reason(), c.reason);
-  }
-  // Of these a second slot takes the last one only.
-  const v1::Lease lease = Take("v/cpu");
-  ASSERT_OK(Ask(Done(lease, "SUCCEEDED", "v/cpu")));
-  EXPECT_FALSE(Poll(Slot("v/cpu", v1::IDLE))->has_value());
 }
 
 TEST_F(LeasesTest, DoneStoresResultAndStateAndARepeatGetsTheSameAnswer) {
@@ -352,27 +234,6 @@ TEST_F(LeasesTest, ADrainingSlotGetsNothingAndGivesBackWhatItHasNotBegun) {
   EXPECT_EQ(Get(id).attempts(0).outcome(), "PREEMPTED");
 }
 
-TEST_F(LeasesTest, ANewerPollAStopAndAShutdownEndAPoll) {
-  auto older = Poll(Slot("w/cpu", v1::IDLE));
-  std::stop_source stop;
-  auto newer = Poll(Slot("w/cpu", v1::IDLE), stop.get_token());
-  ASSERT_TRUE(older->has_value());
-  EXPECT_THAT(**older, StatusIs(absl::StatusCode::kAborted, HasSubstr("newer")));
-  EXPECT_FALSE(newer->has_value());
-  stop.request_stop();
-  Settle();
-  EXPECT_THAT(**newer, StatusIs(absl::StatusCode::kCancelled, HasSubstr("given up")));
-  const std::string id = Create();  // nobody is there to take it
-  ExpectState(id, v1::QUEUED, 0);
-  Take();
-  auto last = Poll(Slot("other/cpu", v1::IDLE));
-  jobs_->Shutdown();
-  Settle();
-  EXPECT_THAT(**last, StatusIs(absl::StatusCode::kUnavailable, HasSubstr("stops")));
-  EXPECT_THAT(Ask(Slot("w/cpu", v1::IDLE)),
-              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("stops")));
-}
-
 TEST_F(LeasesTest, AfterARestartARemoteLeaseHasAFullTerm) {
   const std::string id = Create();
   const v1::Lease lease = Take();
@@ -427,29 +288,6 @@ TEST_F(LeasesTest, ProgressIsStoredOnceASecondAndShownAtOnce) {
   clock_.Advance(absl::Seconds(5));
   Poll(Progressed(lease, 0.2));  // nothing new
   EXPECT_EQ(Messages(id).size(), 4u);
-}
-
-TEST_F(LeasesTest, WorkersAreListedUntilTheyAreSilentForATerm) {
-  const std::string id = Create();
-  Take("a/cpu");
-  Poll(Slot("b/cpu", v1::IDLE));
-  v1::ListWorkersResponse workers = jobs_->ListWorkers();
-  ASSERT_EQ(workers.workers_size(), 2);
-  EXPECT_EQ(workers.workers(0).slot(), "a/cpu");
-  EXPECT_EQ(workers.workers(0).job(), id);
-  EXPECT_EQ(workers.workers(1).engine().device_kind(), "cpu");
-  EXPECT_EQ(jobs_->Snapshot()->slots[v1::IDLE], 2);
-  Advance(absl::Seconds(31));  // a's lease is over too
-  EXPECT_THAT(jobs_->ListWorkers().workers(), IsEmpty());
-}
-
-TEST_F(LeasesTest, SlotsHaveALimit) {
-  options_.slots_max = 2;
-  Restart();
-  Poll(Slot("a", v1::IDLE));
-  Poll(Slot("b", v1::IDLE));
-  EXPECT_THAT(Ask(Slot("c", v1::IDLE)),
-              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("2 slots")));
 }
 
 }  // namespace

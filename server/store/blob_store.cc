@@ -209,7 +209,7 @@ absl::StatusOr<std::shared_ptr<UploadState>> BlobStore::TakeUpload(const UploadK
     state = std::make_shared<UploadState>(key, UploadPath(key));
   }
   if (state->writing) {
-    return absl::AbortedError(
+    return absl::UnavailableError(
         absl::StrCat("upload ", key.second, " of ", key.first, " has a writer already"));
   }
   state->writing = true;

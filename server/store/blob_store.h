@@ -51,8 +51,8 @@ class Upload {
   // its declared size; RESOURCE_EXHAUSTED when the disk is full (the upload can be resumed).
   absl::Status Append(int64_t offset, absl::string_view bytes);
   // Verifies and makes visible; durable when OK. FAILED_PRECONDITION when bytes are missing yet.
-  // INVALID_ARGUMENT when the digest is another: then the bytes are dropped, the upload starts
-  // again at 0.
+  // INVALID_ARGUMENT when the digest is another. After that, or a failing disk (nobody knows then
+  // what is on it), the bytes are dropped and the upload starts again at 0.
   absl::Status Commit();
   // Drops the bytes that have come; an upload of the same name starts at 0.
   void Discard();
@@ -83,9 +83,10 @@ class BlobStore {
   // True when all the files' blobs are here.
   absl::StatusOr<bool> HoldsAll(const google::protobuf::RepeatedPtrField<v1::ArtifactFile>& files);
 
-  // `upload_id`: 1..64 of [A-Za-z0-9_-]. ABORTED when another writer has this upload;
-  // RESOURCE_EXHAUSTED at uploads_max or when blob.size is above blob_bytes_max. The bytes that are
-  // there are hashed again when this process hasn't seen them.
+  // `upload_id`: 1..64 of [A-Za-z0-9_-]. UNAVAILABLE while another writer has this upload (its
+  // connection may have broken and nobody noticed yet); RESOURCE_EXHAUSTED at uploads_max;
+  // INVALID_ARGUMENT when blob.size is above blob_bytes_max, or not the size that the store knows.
+  // The bytes that are there are hashed again when this process hasn't seen them.
   absl::StatusOr<Upload> StartOrResume(const std::string& upload_id, const v1::Blob& blob);
   // How far an upload is (0 when unknown). What it tells is on the disk: it never decreases, until
   // the upload is found to have the wrong digest, or is swept.

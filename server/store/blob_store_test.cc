@@ -224,7 +224,7 @@ TEST_F(BlobStoreTest, WrongRequestsAreRefused) {
 TEST_F(BlobStoreTest, ASecondWriterIsRefused) {
   ASSERT_OK_AND_ASSIGN(Upload first, blobs().StartOrResume("u", BlobOf("abc")));
   EXPECT_THAT(blobs().StartOrResume("u", BlobOf("abc")),
-              StatusIs(absl::StatusCode::kAborted, HasSubstr("writer")));
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("writer")));
   ASSERT_OK_AND_ASSIGN(Upload other, blobs().StartOrResume("v", BlobOf("abc")));
   for (Upload* upload : {&first, &other}) {
     ASSERT_OK(upload->Append(0, "abc"));

@@ -147,6 +147,10 @@ void Connection::ResetAll() {
 }
 
 bool Connection::in_transaction() const { return sqlite3_get_autocommit(database_) == 0; }
+bool Connection::sync_failed() const {
+  const int extended = sqlite3_extended_errcode(database_);
+  return extended == SQLITE_IOERR_FSYNC || extended == SQLITE_IOERR_DIR_FSYNC;
+}
 int64_t Connection::changes() const { return sqlite3_changes64(database_); }
 int64_t Connection::last_row() const { return sqlite3_last_insert_rowid(database_); }
 

@@ -70,6 +70,8 @@ class Connection {
   void ResetAll();
   // False after an error at which SQLite rolled back by itself.
   bool in_transaction() const;
+  // The last error was a failed sync.
+  bool sync_failed() const;
   // Rows changed by the last INSERT, UPDATE or DELETE.
   int64_t changes() const;
   int64_t last_row() const;

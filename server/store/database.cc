@@ -112,8 +112,9 @@ std::vector<absl::Status> Database::Commit(const std::vector<QueuedWrite>& group
   }
   absl::Status committed = writer_.Prepare("COMMIT").Run();
   if (committed.ok()) return statuses;
+  const bool sync_failed = writer_.sync_failed();
   if (writer_.in_transaction()) static_cast<void>(writer_.Execute("ROLLBACK"));
-  if (committed.code() == absl::StatusCode::kUnavailable) {
+  if (sync_failed) {
     broken_ = absl::DataLossError(absl::StrCat(
         "the database takes no writes until radiographd is started again: ", committed.message()));
     Log(LogLevel::kError, "database_broken", {{"reason", committed.message()}});

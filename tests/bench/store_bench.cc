@@ -1,0 +1,224 @@
+// What the store and the queue bear, without the network: durable creates, leases, reads among many
+// jobs, uploads against a plain write and fsync of the same bytes to the same disk.
+//
+//   TMPDIR=<a folder on the disk to measure> store_bench
+#include <benchmark/benchmark.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "core/base/digest.h"
+#include "core/base/file.h"
+#include "server/jobs/errands.h"
+#include "server/jobs/jobs.h"
+#include "server/store/store.h"
+
+namespace radiograph {
+namespace {
+
+void Check(const absl::Status& status) {
+  if (status.ok()) return;
+  std::fprintf(stderr, "%s\n", status.ToString().c_str());
+  std::exit(1);
+}
+
+template <typename T>
+T Get(absl::StatusOr<T> value) {
+  Check(value.status());
+  return *std::move(value);
+}
+
+struct Server {
+  Server()
+      : folder(Get(TemporaryFolder::Make())),
+        store(Get(Store::Open({.folder = folder.path()}, &clock, &disk))),
+        jobs(Get(Jobs::Open({.queued_jobs_max = 1'000'000}, store.get(), &clock, &errands, {}))) {
+    errands.Start();
+  }
+
+  std::string Create() {
+    ResolvedJob resolved;
+    resolved.job.set_analysis("bilinear.spectrum");
+    resolved.job.set_analysis_version(1);
+    resolved.request = std::string(2000, 'x');
+    return Get(jobs->Create({}, std::move(resolved))).job().id();
+  }
+  // `clients` threads create `count` jobs.
+  void Fill(int clients, int count) {
+    std::atomic<int> left = count;
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < clients; ++i) {
+      threads.emplace_back([&] {
+        while (left-- > 0) Create();
+      });
+    }
+  }
+  v1::SynchronizeResponse Synchronize(v1::SynchronizeRequest request) {
+    absl::Notification answered;
+    absl::StatusOr<v1::SynchronizeResponse> answer;
+    jobs->Synchronize(std::move(request), false, {},
+                      [&](absl::StatusOr<v1::SynchronizeResponse> response) {
+                        answer = std::move(response);
+                        answered.Notify();
+                      });
+    answered.WaitForNotification();
+    return Get(std::move(answer));
+  }
+
+  TemporaryFolder folder;
+  SystemClock clock;
+  Disk disk;
+  std::unique_ptr<Store> store;
+  Errands errands{&clock};
+  std::unique_ptr<Jobs> jobs;
+};
+
+void DurableCreate(benchmark::State& state) {
+  Server server;
+  constexpr int kJobs = 5000;
+  for (auto _ : state) server.Fill(static_cast<int>(state.range(0)), kJobs);
+  state.SetItemsProcessed(state.iterations() * kJobs);
+}
+BENCHMARK(DurableCreate)
+    ->ArgName("clients")
+    ->Arg(1)
+    ->Arg(32)
+    ->Unit(benchmark::kMillisecond)
+    ->Iterations(1)
+    ->UseRealTime();
+
+// Each slot takes a job and reports its success, again and again.
+void ClaimAndComplete(benchmark::State& state) {
+  Server server;
+  constexpr int kJobs = 3000;
+  server.Fill(32, kJobs);
+  const v1::Blob blob = Get(server.store->blobs->PutBytes("{}"));
+  for (auto _ : state) {
+    std::atomic<int> left = kJobs;
+    std::vector<std::jthread> slots;
+    for (int i = 0; i < state.range(0); ++i) {
+      slots.emplace_back([&, i] {
+        v1::SynchronizeRequest idle;
+        idle.set_slot(absl::StrCat("w", i));
+        idle.set_incarnation("1");
+        idle.set_state(v1::IDLE);
+        v1::OfferedAnalysis& offered = *idle.add_analyses();
+        offered.set_name("bilinear.spectrum");
+        offered.set_version(1);
+        while (left-- > 0) {
+          v1::SynchronizeRequest done = idle;
+          done.set_lease_token(server.Synchronize(idle).lease().token());
+          done.set_state(v1::DONE);
+          done.mutable_report()->set_outcome("SUCCEEDED");
+          v1::ArtifactFile& file = *done.mutable_report()->add_result();
+          file.set_name("result.json");
+          *file.mutable_blob() = blob;
+          server.Synchronize(std::move(done));
+        }
+      });
+    }
+  }
+  state.SetItemsProcessed(state.iterations() * kJobs);
+}
+BENCHMARK(ClaimAndComplete)
+    ->ArgName("slots")
+    ->Arg(1)
+    ->Arg(32)
+    ->Unit(benchmark::kMillisecond)
+    ->Iterations(1)
+    ->UseRealTime();
+
+// One server with 100,000 jobs for all that reads.
+Server& Full(std::string* id = nullptr) {
+  static Server* server = [] {
+    auto* made = new Server;
+    made->Fill(64, 100'000);
+    return made;
+  }();
+  static const std::string last = server->Create();
+  if (id != nullptr) *id = last;
+  return *server;
+}
+
+void GetAmong100000Jobs(benchmark::State& state) {
+  std::string id;
+  Server& server = Full(&id);
+  for (auto _ : state) benchmark::DoNotOptimize(Get(server.jobs->Get(id)));
+}
+BENCHMARK(GetAmong100000Jobs)->Unit(benchmark::kMicrosecond);
+
+void ListPageOf50Among100000Jobs(benchmark::State& state) {
+  Server& server = Full();
+  v1::ListJobsRequest request;
+  request.set_state(v1::QUEUED);
+  request.set_page_token(Get(server.jobs->List(request)).next_page_token());
+  for (auto _ : state) benchmark::DoNotOptimize(Get(server.jobs->List(request)));
+}
+BENCHMARK(ListPageOf50Among100000Jobs)->Unit(benchmark::kMicrosecond);
+
+void SnapshotOf100000Jobs(benchmark::State& state) {
+  Server& server = Full();
+  for (auto _ : state) benchmark::DoNotOptimize(Get(server.jobs->Snapshot()));
+}
+BENCHMARK(SnapshotOf100000Jobs)->Unit(benchmark::kMicrosecond);
+
+constexpr int64_t kChunk = 1 << 20;
+
+void Upload256MiB(benchmark::State& state) {
+  Server server;
+  const int64_t size = 256 << 20;
+  std::string bytes(size, 'u');
+  for (auto _ : state) {
+    state.PauseTiming();
+    ++bytes[0];
+    v1::Blob blob;
+    blob.set_sha256(Sha256Hex(bytes));
+    blob.set_size(size);
+    state.ResumeTiming();
+    Upload upload = Get(server.store->blobs->StartOrResume("u", blob));
+    for (int64_t at = 0; at < size; at += kChunk) {
+      Check(upload.Append(at, absl::string_view(bytes).substr(at, kChunk)));
+    }
+    Check(upload.Commit());
+  }
+  state.SetBytesProcessed(state.iterations() * size);
+}
+BENCHMARK(Upload256MiB)->Unit(benchmark::kMillisecond)->Iterations(5)->UseRealTime();
+
+void WriteAndSync256MiB(benchmark::State& state) {
+  const TemporaryFolder folder = Get(TemporaryFolder::Make());
+  const int64_t size = 256 << 20;
+  const std::string bytes(size, 'w');
+  int file = 0;
+  for (auto _ : state) {
+    const std::string path = absl::StrCat(folder.path(), "/", ++file);
+    UniqueFd fd = Get(OpenFile(path, O_WRONLY | O_CREAT));
+    for (int64_t at = 0; at < size; at += kChunk) {
+      Check(WriteAll(fd.get(), absl::string_view(bytes).substr(at, kChunk), path));
+    }
+    if (fsync(fd.get()) != 0) Check(absl::InternalError("fsync"));
+  }
+  state.SetBytesProcessed(state.iterations() * size);
+}
+BENCHMARK(WriteAndSync256MiB)->Unit(benchmark::kMillisecond)->Iterations(5)->UseRealTime();
+
+void HashOnly256MiB(benchmark::State& state) {
+  const std::string bytes(256 << 20, 'h');
+  for (auto _ : state) benchmark::DoNotOptimize(Sha256Hex(bytes));
+  state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(bytes.size()));
+}
+BENCHMARK(HashOnly256MiB)->Unit(benchmark::kMillisecond)->UseRealTime();
+
+}  // namespace
+}  // namespace radiograph
+
+BENCHMARK_MAIN();

@@ -11,10 +11,10 @@
 #include "absl/strings/substitute.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
+#include "core/base/random_hex.h"
 #include "core/base/status_macros.h"
 #include "core/process/compute_process.h"
 #include "server/rpc/services.h"
-#include "server/store/random_hex.h"
 #include "server/worker/devices.h"
 
 namespace radiograph {

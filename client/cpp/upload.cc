@@ -4,14 +4,13 @@
 #include <algorithm>
 #include <set>
 
-#include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "client/cpp/client.h"
 #include "client/cpp/meter.h"
 #include "client/cpp/session.h"
 #include "core/base/digest.h"
 #include "core/base/file.h"
+#include "core/base/random_hex.h"
 #include "core/base/status_macros.h"
 
 namespace radiograph {
@@ -38,12 +37,6 @@ absl::StatusOr<v1::Blob> HashFile(const std::string& path, Meter& meter) {
   }
   blob.set_sha256(hash.Finish());
   return blob;
-}
-
-std::string RandomId() {
-  absl::BitGen random;
-  return absl::StrFormat("%016x%016x", absl::Uniform<uint64_t>(random),
-                         absl::Uniform<uint64_t>(random));
 }
 
 // One file on its way to the server. Every call returns our own error, or how the RPC ended.
@@ -132,7 +125,7 @@ class BlobWriter {
   const std::stop_token stop_;
   const v1::Blob blob_;
   const std::string path_;
-  const std::string id_ = RandomId();
+  const std::string id_ = RandomHex(16);
 };
 
 }  // namespace

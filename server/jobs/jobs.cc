@@ -7,13 +7,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "core/base/digest.h"
+#include "core/base/random_hex.h"
 #include "core/base/status_macros.h"
 #include "google/rpc/code.pb.h"
 #include "server/jobs/lease_desk.h"
 #include "server/jobs/lifecycle.h"
 #include "server/jobs/waits.h"
 #include "server/store/messages.h"
-#include "server/store/random_hex.h"
 
 namespace radiograph {
 namespace {

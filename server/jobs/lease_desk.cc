@@ -8,11 +8,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/log.h"
+#include "core/base/random_hex.h"
 #include "core/base/status_macros.h"
 #include "google/rpc/code.pb.h"
 #include "server/jobs/lifecycle.h"
 #include "server/store/messages.h"
-#include "server/store/random_hex.h"
 
 namespace radiograph {
 namespace {

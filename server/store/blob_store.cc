@@ -12,8 +12,8 @@
 #include "absl/strings/str_split.h"
 #include "core/base/digest.h"
 #include "core/base/file.h"
+#include "core/base/random_hex.h"
 #include "core/base/status_macros.h"
-#include "server/store/random_hex.h"
 #include "server/store/upload_state.h"
 
 namespace radiograph {

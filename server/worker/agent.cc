@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
+#include "core/base/random_hex.h"
 #include "core/base/status_macros.h"
 #include "server/worker/slot.h"
 
@@ -27,7 +28,7 @@ Agent::~Agent() {
 absl::Status Agent::Start() {
   const std::string folder = options_.folder + "/slots";
   RETURN_IF_ERROR(RemoveTree(folder));
-  const std::string incarnation = RandomId();
+  const std::string incarnation = RandomHex(16);
   for (const std::string& device : options_.devices) {
     Slot::Options slot;
     slot.link.slot = absl::StrCat(options_.name, "/", device);

@@ -6,13 +6,12 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "core/base/digest.h"
 #include "core/base/file.h"
+#include "core/base/random_hex.h"
 #include "core/base/status_macros.h"
 #include "server/rpc/status.h"
 
@@ -53,12 +52,6 @@ bool PauseUnlessStopped(std::stop_token stop, absl::Duration pause) {
 
 }  // namespace
 
-std::string RandomId() {
-  absl::BitGen random;
-  return absl::StrFormat("%016x%016x", absl::Uniform<uint64_t>(random),
-                         absl::Uniform<uint64_t>(random));
-}
-
 void Authorize(const std::string& token, grpc::ClientContext& context) {
   if (!token.empty()) context.AddMetadata("authorization", "Bearer " + token);
 }
@@ -95,7 +88,7 @@ absl::Status BlobTransfer::Upload(const std::string& path, const std::string& sh
   v1::Blob blob;
   blob.set_sha256(sha256);
   blob.set_size(size);
-  const std::string upload_id = RandomId();
+  const std::string upload_id = RandomHex(16);
   return RetryUnavailable(stop, [&] { return UploadOnce(path, blob, upload_id, stop); });
 }
 

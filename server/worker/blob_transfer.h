@@ -21,9 +21,6 @@ namespace radiograph {
 
 inline constexpr int64_t kTransferChunkBytes = 512 << 10;
 
-// 32 hexadecimal digits, for ids that must not meet; no secret.
-std::string RandomId();
-
 // Says who calls.
 void Authorize(const std::string& token, grpc::ClientContext& context);
 

@@ -18,10 +18,10 @@
 #include "core/base/file.h"
 #include "core/base/flags.h"
 #include "core/base/log.h"
+#include "core/base/random_hex.h"
 #include "core/base/status_macros.h"
 #include "core/process/compute_process.h"
 #include "server/worker/agent.h"
-#include "server/worker/blob_transfer.h"
 #include "server/worker/devices.h"
 #include "server/worker/remote_blob_source.h"
 
@@ -79,7 +79,7 @@ absl::StatusOr<std::string> DefaultName(const std::string& folder) {
   const std::string file = folder + "/id";
   absl::StatusOr<std::string> id = ReadFile(file, 64);
   if (absl::IsNotFound(id.status())) {
-    id = RandomId().substr(0, 8);
+    id = RandomHex(4);
     RETURN_IF_ERROR(WriteFileDurably(file, *id));
   }
   RETURN_IF_ERROR(id.status());

@@ -1,4 +1,4 @@
-#include "server/store/random_hex.h"
+#include "core/base/random_hex.h"
 
 #include <sys/random.h>
 

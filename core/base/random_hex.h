@@ -1,6 +1,6 @@
 // Names that nobody can guess: lease tokens, ids of jobs.
-#ifndef RADIOGRAPH_SERVER_STORE_RANDOM_HEX_H_
-#define RADIOGRAPH_SERVER_STORE_RANDOM_HEX_H_
+#ifndef RADIOGRAPH_CORE_BASE_RANDOM_HEX_H_
+#define RADIOGRAPH_CORE_BASE_RANDOM_HEX_H_
 
 #include <string>
 
@@ -11,4 +11,4 @@ std::string RandomHex(int bytes);
 
 }  // namespace radiograph
 
-#endif  // RADIOGRAPH_SERVER_STORE_RANDOM_HEX_H_
+#endif  // RADIOGRAPH_CORE_BASE_RANDOM_HEX_H_

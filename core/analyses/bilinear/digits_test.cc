@@ -2,6 +2,7 @@
 // two bases of one embedding, and with data.
 #include <cmath>
 
+#include "absl/strings/str_format.h"
 #include "core/results/result.h"
 #include "tests/support/artifacts.h"
 #include "tests/support/status_matchers.h"
@@ -157,6 +158,27 @@ TEST(BilinearDigits, ContributionsExplainTheLogits) {
   EXPECT_THAT(figures, ::testing::ElementsAre("eigenvectors", "spectrum", "effective_rank",
                                               "spectral_mass", "significance", "contributions_7",
                                               "explanation_7", "contributions_0", "explanation_0"));
+}
+
+// Every class knows its own mean: the strongest vector that speaks for it is like it.
+TEST(BilinearDigits, PicturesAreComparedWithTheMeanOfTheirClass) {
+  const auto inputs = WithTestSplit("wd1_noise0.2_seed0");
+  ASSERT_OK_AND_ASSIGN(
+      const Result result,
+      RunAnalysis("bilinear.spectrum", R"({"null_draws": 0, "image_shape": [8, 8], "rows": [3]})",
+                  inputs));
+  ASSERT_OK_AND_ASSIGN(const at::Tensor x, inputs.at("data").Tensor("inputs"));
+  ASSERT_OK_AND_ASSIGN(const at::Tensor labels, inputs.at("data").Tensor("labels"));
+  const at::Tensor mean = x.index({labels == 3}).to(at::kDouble).mean(0);
+  const at::Tensor lambda = ArrayOf(result, "eigenvalues")[0];
+  const int64_t strongest = lambda.argmax().item<int64_t>();
+  const at::Tensor v = ArrayOf(result, "eigenvectors_input")[0][strongest];
+  const double cosine = (v.dot(mean) / mean.norm()).abs().item<double>();
+  EXPECT_GT(cosine, 0.5);
+  const Figure& pictures = result.figures[0];
+  EXPECT_EQ(pictures.name, "eigenvectors");
+  EXPECT_THAT(pictures.plotly, ::testing::HasSubstr(absl::StrFormat(
+                                   "%+.3g (%.2f)", lambda.max().item<double>(), cosine)));
 }
 
 TEST(BilinearDigits, NoiseAndWeightDecayShowInTheEffectiveRank) {

@@ -173,6 +173,22 @@ absl::StatusOr<at::Tensor> Logits(const BilinearLayer& layer, const at::Tensor& 
   return logits;
 }
 
+absl::StatusOr<at::Tensor> ClassCosines(const Spectra& spectra, const at::Tensor& x,
+                                        const at::Tensor& labels, const at::Tensor& classes,
+                                        Report report) {
+  const at::Tensor& vectors = spectra.eigenvectors;  // [C, k, n]
+  at::Tensor sums = at::zeros({vectors.size(0), vectors.size(2)}, vectors.options());
+  RETURN_IF_ERROR(ForEachBatch(x, vectors.options(), vectors.size(0) + vectors.size(2), report,
+                               [&](int64_t begin, const at::Tensor& batch) {
+                                 const at::Tensor own =
+                                     classes.unsqueeze(1) == labels.narrow(0, begin, batch.size(0));
+                                 sums += at::matmul(own.to(vectors.options()), batch);
+                               }));
+  const at::Tensor means = sums / sums.norm(2, -1, /*keepdim=*/true);  // the cosine sees no length
+  const at::Tensor overlaps = at::matmul(vectors, means.unsqueeze(-1)).squeeze(-1);
+  return (overlaps / vectors.norm(2, -1)).abs();
+}
+
 absl::StatusOr<at::Tensor> SecondMoment(const BilinearLayer& layer, const at::Tensor& x,
                                         Report report) {
   at::Tensor sum = at::zeros({x.size(1), x.size(1)}, layer.left.options().dtype(at::kDouble));

@@ -60,6 +60,12 @@ absl::StatusOr<Contributions> MeasureContributions(const Spectra& spectra, const
 absl::StatusOr<at::Tensor> Logits(const BilinearLayer& layer, const at::Tensor& x,
                                   Report report);  // [N, C]
 
+// |cos| of every kept vector with the mean input of its output's class [C, k]: row c is of the
+// class classes[c]. NaN where a class has no samples. labels int64 [N] on the CPU.
+absl::StatusOr<at::Tensor> ClassCosines(const Spectra& spectra, const at::Tensor& x,
+                                        const at::Tensor& labels, const at::Tensor& classes,
+                                        Report report);
+
 // X^T X / N [n, n] in float64 on the layer's device.
 absl::StatusOr<at::Tensor> SecondMoment(const BilinearLayer& layer, const at::Tensor& x,
                                         Report report);

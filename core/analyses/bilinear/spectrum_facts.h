@@ -34,8 +34,9 @@ struct SpectrumFacts {
   at::Tensor null_threshold, p_values, significant;  // [C], [C, k], [C]; undefined without draws
   at::Tensor logits;                                 // [N, C]; undefined without samples
   Contributions contributions;                       // likewise
-  std::optional<double> accuracy;                    // absent without labels
-  at::Tensor explained_inputs;                       // [S, n]
+  at::Tensor class_cosines;        // [C, k]; undefined without labels, or with directions given
+  std::optional<double> accuracy;  // absent without labels
+  at::Tensor explained_inputs;     // [S, n]
   std::vector<Explanation> explanations;
 
   // Outputs that a figure or list of at most `count` shows: those with the largest |lambda|, in

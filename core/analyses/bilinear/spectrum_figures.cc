@@ -99,6 +99,15 @@ class Figures {
     return ToDoubles(vector.reshape({-1, height(), width()}).mean(0));
   }
 
+  // "+1.19 (0.62)": the eigenvalue, and the cosine with the mean of the class where there is one.
+  std::string TitleOf(int64_t output, int64_t rank, double value) const {
+    std::string title = absl::StrFormat("%+.3g", value);
+    if (!facts_.class_cosines.defined()) return title;
+    const double cosine = facts_.class_cosines[output][rank].item<double>();
+    if (!std::isnan(cosine)) absl::StrAppendFormat(&title, " (%.2f)", cosine);
+    return title;
+  }
+
   // The first of the kept vectors of one sign, the strongest first; blanks when there are fewer.
   void AddPictures(int64_t output, bool positive, PictureRow& row) const {
     const auto values =
@@ -106,7 +115,7 @@ class Figures {
     int64_t added = 0;
     for (size_t j = 0; j < values.size() && added < kPicturesPerSign; ++j) {
       if (values[j] == 0 || (values[j] > 0) != positive) continue;
-      row.pictures.push_back({.title = absl::StrFormat("%+.3g", values[j]),
+      row.pictures.push_back({.title = TitleOf(output, j, values[j]),
                               .values = PictureOf(facts_.spectra.eigenvectors[output][j])});
       ++added;
     }
@@ -143,6 +152,10 @@ class Figures {
                                   "first positive and negative pictures. A blank place: no more of "
                                   "that sign among the ",
                                   facts_.sizes.kept, " kept.",
+                                  facts_.class_cosines.defined()
+                                      ? " In parentheses: how alike the picture and the mean "
+                                        "sample of that class are, 0 to 1."
+                                      : "",
                                   channels ? " Channels are averaged." : "", Shown(few_))},
                     grid);
   }

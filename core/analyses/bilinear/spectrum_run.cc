@@ -204,12 +204,23 @@ class Run {
       ASSIGN_OR_RETURN(const at::Tensor logits, AllLogits());
       const at::Tensor right = logits.argmax(1).to(at::kCPU) == data_.labels;
       facts_.accuracy = right.to(at::kDouble).mean().item<double>();
+      RETURN_IF_ERROR(CompareWithClasses());
     }
     if (facts_.params.samples.empty()) return absl::OkStatus();
     const at::Tensor chosen = at::tensor(facts_.params.samples, at::kLong);
     facts_.explained_inputs = data_.inputs.index_select(0, chosen).to(layer_.left.options());
     ASSIGN_OR_RETURN(facts_.explanations, Explain(layer_, coordinates_, facts_.explained_inputs,
                                                   Phase(0.95, 0.98, "explanations")));
+    return absl::OkStatus();
+  }
+
+  absl::Status CompareWithClasses() {
+    if (facts_.directions_given) return absl::OkStatus();  // they are no classes
+    const at::Tensor classes = facts_.params.rows.empty()
+                                   ? at::arange(facts_.sizes.outputs, at::kLong)
+                                   : at::tensor(facts_.params.rows, at::kLong);
+    ASSIGN_OR_RETURN(facts_.class_cosines, ClassCosines(facts_.spectra, data_.inputs, data_.labels,
+                                                        classes, Phase(0.95, 0.95, "class means")));
     return absl::OkStatus();
   }
 

@@ -168,7 +168,7 @@ absl::Status MeasureUpload(const std::string& bin, const std::string& parent) {
     std::string path = absl::StrCat(folder.path(), "/", i, ".safetensors");
     RETURN_IF_ERROR(MakeWeights(path, i));
     absl::Time begin = absl::Now();
-    RETURN_IF_ERROR(WriteAndSync(path, folder.path() + "/copy"));
+    RETURN_IF_ERROR(WriteAndSync(path, path + ".copy"));
     writes.push_back(Seconds(begin));
     begin = absl::Now();
     RETURN_IF_ERROR(server.client->Upload({path}).status());

@@ -117,12 +117,14 @@ absl::Status BlobStore::Read(const std::string& sha256, int64_t offset, int64_t 
   }
   const int64_t end = limit == 0 || limit > size - offset ? size : offset + limit;
   const std::string path = BlobPath(sha256);
-  ASSIGN_OR_RETURN(UniqueFd file, OpenFile(path, O_RDONLY));
+  absl::StatusOr<UniqueFd> file = OpenFile(path, O_RDONLY);
+  if (absl::IsNotFound(file.status())) return NoBlob(sha256);  // as FindMissing says
+  RETURN_IF_ERROR(file.status());
   std::string part;
   for (int64_t index = offset / kBlobPartBytes; index * kBlobPartBytes < end; ++index) {
     const int64_t begin = index * kBlobPartBytes;
     part.resize(std::min(kBlobPartBytes, size - begin));
-    RETURN_IF_ERROR(ReadAt(file.get(), begin, absl::MakeSpan(part), path));
+    RETURN_IF_ERROR(ReadAt(file->get(), begin, absl::MakeSpan(part), path));
     if (Sha256Hex(part) != absl::BytesToHexString(parts.substr(index * 32, 32))) {
       return absl::DataLossError(
           absl::StrCat("blob ", sha256, " is damaged in the ", part.size(), " bytes at ", begin));

@@ -129,6 +129,8 @@ TEST_F(BlobStoreTest, AFileThatIsGoneOrCutIsMissingAndCanBeUploadedAgain) {
   ASSERT_OK_AND_ASSIGN(std::string path, blobs().Path(Sha256Hex(bytes)));
   std::filesystem::remove(path);
   EXPECT_FALSE(Has(bytes));
+  EXPECT_THAT(blobs().ReadBytes(Sha256Hex(bytes), 0, 0),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("no blob")));
   EXPECT_THAT(blobs().Path(Sha256Hex(bytes)),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("no blob")));
   ASSERT_OK(UploadAll("u", bytes));

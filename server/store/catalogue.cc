@@ -152,15 +152,17 @@ absl::StatusOr<v1::ListArtifactsResponse> Catalogue::List(const v1::ListArtifact
   v1::ListArtifactsResponse response;
   RETURN_IF_ERROR(database_->Read([&](Connection& connection) -> absl::Status {
     Statement& rows =
-        connection
-            .Prepare(
-                "SELECT sequence, record FROM artifact AS a WHERE sequence < ?1 "
-                "AND (?2 = 0 OR kind = ?2) AND CASE WHEN ?3 = '' THEN version = "
-                "(SELECT max(version) FROM artifact WHERE name = a.name) ELSE name = ?3 END "
-                "ORDER BY sequence DESC")
-            .Bind(1, last)
-            .Bind(2, request.kind())
-            .Bind(3, request.name());
+        request.name().empty()
+            ? connection.Prepare(
+                  "SELECT sequence, record FROM artifact AS a WHERE sequence < ?1 "
+                  "AND (?2 = 0 OR kind = ?2) "
+                  "AND version = (SELECT max(version) FROM artifact WHERE name = a.name) "
+                  "ORDER BY sequence DESC")
+            : connection.Prepare(
+                  "SELECT sequence, record FROM artifact WHERE sequence < ?1 "
+                  "AND (?2 = 0 OR kind = ?2) AND name = ?3 ORDER BY version DESC");
+    rows.Bind(1, last).Bind(2, request.kind());
+    if (!request.name().empty()) rows.Bind(3, request.name());
     for (size_t bytes = 0;;) {
       ASSIGN_OR_RETURN(bool found, rows.Step());
       if (!found) return absl::OkStatus();

@@ -68,11 +68,11 @@ class Database {
   absl::StatusOr<std::unique_ptr<Connection>> TakeReader();
 
   const Options options_;
+  Connection writer_;    // of the writer's thread only; closed after the readers, it checkpoints
+  absl::Status broken_;  // of the writer's thread only: set once a sync has failed
   absl::Mutex mu_;
   std::deque<QueuedWrite> queue_ ABSL_GUARDED_BY(mu_);
   std::vector<std::unique_ptr<Connection>> idle_readers_ ABSL_GUARDED_BY(mu_);
-  Connection writer_;    // of the writer's thread only
-  absl::Status broken_;  // of the writer's thread only: set once a sync has failed
   std::jthread thread_;  // last: it ends first
 };
 

@@ -17,6 +17,7 @@ namespace {
 
 constexpr int kThreadsMax =
     256;  // past it gRPC itself refuses, without RetryInfo: the Door is lower
+constexpr int kStreamWindowBytes = 2 << 20;  // bytes of a stream that may come before they are read
 constexpr int kStreamsPerConnectionMax = 1024;
 constexpr int kKeepaliveMilliseconds = 30'000;  // finds connections that died silently
 constexpr int kPingsApartMilliseconds = 5'000;  // what a client may ask of us
@@ -31,6 +32,9 @@ void SetLimits(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMilliseconds);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              kPingsApartMilliseconds);
+  // A window of fixed size: gRPC's own estimate lets one fast upload fill tens of megabytes.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamWindowBytes);
   // A second server on the same port would take half of the calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
 }

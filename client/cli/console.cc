@@ -22,7 +22,7 @@ std::ostream& Console::out() {
 
 void Console::Say(absl::string_view line) {
   EndBar();
-  err_ << Printable(line) << std::endl;
+  err_ << Printable(absl::StripTrailingAsciiWhitespace(line)) << std::endl;
 }
 
 void Console::Bar(absl::string_view label, double fraction, absl::string_view text) {

@@ -11,8 +11,10 @@
 
 #include <cerrno>
 #include <cstring>
+#include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/json.h"
 #include "core/base/status_macros.h"
 
 namespace radiograph {
@@ -75,6 +77,11 @@ std::vector<char*> Pointers(const std::vector<std::string>& texts) {
   for (const std::string& text : texts) pointers.push_back(const_cast<char*>(text.c_str()));
   pointers.push_back(nullptr);
   return pointers;
+}
+
+std::string RepairedUtf8(const std::string& text) {
+  std::string json = Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
+  return Json::parse(json).get<std::string>();
 }
 
 // Where the kernel forbids it (a container with its own floor), the default stays.
@@ -157,8 +164,8 @@ std::string Child::EndText() const {
 
 std::string Child::StderrTail() const {
   absl::MutexLock lock(&mu_);
-  size_t size = tail_.size();
-  return size <= kStderrTailBytes ? tail_ : tail_.substr(size - kStderrTailBytes);
+  const size_t size = tail_.size();
+  return RepairedUtf8(size <= kStderrTailBytes ? tail_ : tail_.substr(size - kStderrTailBytes));
 }
 
 // Ends at the end of the stream; once woken, as soon as nothing is left to read (another process

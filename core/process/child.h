@@ -42,6 +42,8 @@ class Child {
   // (Killed)".
   std::string EndText() const;
   int64_t peak_host_bytes() const { return peak_host_bytes_; }  // after its end
+  // The last kStderrTailBytes; bytes that aren't UTF-8 (the cut may split a character) are
+  // replaced.
   std::string StderrTail() const;
 
  private:

@@ -156,7 +156,7 @@ TEST_F(AgentTest, CrashIsReportedWithLastWordsAndTheNextJobGetsANewProcess) {
   Enqueue("j2", "fake.ok");
   v1::AttemptReport report = AwaitReport("j1");
   EXPECT_EQ(report.outcome(), "CRASHED");
-  EXPECT_EQ(report.stderr_tail(), "last words\n");
+  EXPECT_EQ(report.stderr_tail(), "last words \xEF\xBF\xBD\n");
   EXPECT_THAT(report.error().message(), HasSubstr("signal 9"));
   EXPECT_EQ(AwaitReport("j2").outcome(), "SUCCEEDED");
 }

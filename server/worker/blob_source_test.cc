@@ -182,6 +182,17 @@ TEST(BlobTransfer, EmptyFileIsUploaded) {
   EXPECT_THAT(missing, ::testing::ElementsAre(Sha256Hex("y")));
 }
 
+TEST(BlobTransfer, ManyBlobsAreAskedForInSeveralCalls) {
+  FakeServer server;
+  std::vector<std::string> digests;
+  for (int i = 0; i < 1000; ++i) digests.push_back(Sha256Hex(absl::StrCat(i)));
+  server.AddBlob("300");
+  BlobTransfer transfer(server.Channel(), "");
+  ASSERT_OK_AND_ASSIGN(auto missing, transfer.FindMissing(digests, {}));
+  EXPECT_EQ(missing.size(), 999u);
+  EXPECT_FALSE(missing.contains(Sha256Hex("300")));
+}
+
 TEST(BlobTransfer, FileThatChangedMeanwhileIsRefused) {
   FakeServer server;
   TemporaryFolder folder = TemporaryFolder::Make().value();

@@ -18,6 +18,7 @@
 namespace radiograph {
 namespace {
 
+constexpr size_t kFindMissingMax = 256;  // digests a call
 constexpr absl::Duration kRetryPauseMin = absl::Milliseconds(50);
 constexpr absl::Duration kRetryPauseMax = absl::Seconds(2);
 
@@ -73,14 +74,19 @@ BlobTransfer::BlobTransfer(std::shared_ptr<grpc::Channel> channel, std::string t
 
 absl::StatusOr<std::set<std::string>> BlobTransfer::FindMissing(
     const std::vector<std::string>& sha256, std::stop_token stop) {
-  v1::FindMissingRequest request;
-  for (const std::string& digest : sha256) request.add_sha256(digest);
-  v1::FindMissingResponse response;
-  RETURN_IF_ERROR(RetryUnavailable(stop, [&] {
-    StoppableContext context(token_, stop);
-    return FromGrpc(stub_->FindMissing(context.get(), request, &response));
-  }));
-  return std::set<std::string>(response.missing().begin(), response.missing().end());
+  std::set<std::string> missing;
+  for (size_t begin = 0; begin < sha256.size(); begin += kFindMissingMax) {
+    v1::FindMissingRequest request;
+    const size_t end = std::min(begin + kFindMissingMax, sha256.size());
+    for (size_t i = begin; i < end; ++i) request.add_sha256(sha256[i]);
+    v1::FindMissingResponse response;
+    RETURN_IF_ERROR(RetryUnavailable(stop, [&] {
+      StoppableContext context(token_, stop);
+      return FromGrpc(stub_->FindMissing(context.get(), request, &response));
+    }));
+    missing.insert(response.missing().begin(), response.missing().end());
+  }
+  return missing;
 }
 
 absl::Status BlobTransfer::Upload(const std::string& path, const std::string& sha256, int64_t size,

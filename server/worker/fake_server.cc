@@ -117,6 +117,7 @@ class FakeServer::BlobsService : public v1::Blobs::Service {
                            v1::FindMissingResponse* response) override {
     absl::MutexLock lock(&state_.mu);
     state_.Saw(context);
+    if (request->sha256_size() > 256) return {grpc::StatusCode::INVALID_ARGUMENT, "too many"};
     for (const std::string& sha256 : request->sha256()) {
       if (!state_.blobs.contains(sha256)) response->add_missing(sha256);
     }

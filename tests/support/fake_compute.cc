@@ -1,7 +1,7 @@
 // A compute process without LibTorch that does what the name of its analysis says:
 //   fake.ok      one progress, a result (run.json tells the process id), done
 //   fake.refuse  done with INVALID_ARGUMENT and a payload
-//   fake.crash   says something on stderr and dies by SIGKILL
+//   fake.crash   says something on stderr, not all of it UTF-8, and dies by SIGKILL
 //   fake.wait    until it is cancelled
 //   fake.deaf    ignores cancel
 //   fake.flood   1 MiB on stderr, then done
@@ -86,7 +86,7 @@ void Do(const std::string& what, const std::string& folder, LineReader& lines) {
     return Done(status);
   }
   if (what == "fake.crash") {
-    std::fputs("last words\n", stderr);
+    std::fputs("last words \xff\n", stderr);
     raise(SIGKILL);
   }
   if (what == "fake.wait") {

@@ -151,6 +151,7 @@ absl::StatusOr<LayerRoles> FindLayerRoles(absl::Span<const safetensors::TensorIn
   for (const auto& tensor : tensors) names.insert(tensor.name);
   RETURN_IF_ERROR(CheckOverrides(overrides, names));
   LayerRoles found;
+  NameSet unread = names;
   for (const Scheme& scheme : Schemes()) {
     found.n_layers = CountLayers(scheme, names);
     if (found.n_layers == 0) continue;
@@ -161,6 +162,9 @@ absl::StatusOr<LayerRoles> FindLayerRoles(absl::Span<const safetensors::TensorIn
     found.layer = layer < 0 ? found.n_layers - 1 : layer;
     found.gated = scheme.gated;
     found.names = RolesOf(scheme, found.layer, names);
+    for (int64_t i = 0; i < found.n_layers; ++i) {
+      for (const auto& [role, name] : RolesOf(scheme, i, names)) unread.erase(name);
+    }
     break;
   }
   if (found.n_layers == 0) {
@@ -171,6 +175,8 @@ absl::StatusOr<LayerRoles> FindLayerRoles(absl::Span<const safetensors::TensorIn
   }
   Apply(overrides, found.names);
   if (!HasBothSides(found.names)) return NoLayer(names);
+  for (const auto& [role, name] : found.names) unread.erase(name);
+  found.unread = Listed(unread);
   for (const char* side : {"left", "right"}) {
     if (found.names.contains(side) && (absl::StrContains(found.names[side], "gate_proj") ||
                                        absl::StrContains(found.names[side], "up_proj"))) {

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -22,7 +23,8 @@ struct LayerRoles {
   RoleNames names;
   int64_t layer = 0;     // from 0
   int64_t n_layers = 0;  // that the model's names show; 0 when only overrides name the layer
-  bool gated = false;    // the names are those of an MLP with a gate function (gate_proj, up_proj)
+  std::vector<std::string> unread;  // tensors that play no role in any layer, by name
+  bool gated = false;  // the names are those of an MLP with a gate function (gate_proj, up_proj)
 };
 
 // `layer` counts from 0, -1 is the last. `overrides` (role -> tensor name) win over every table.

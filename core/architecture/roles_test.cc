@@ -31,6 +31,15 @@ TEST(FindLayerRoles, AuthorsImageModel) {
   EXPECT_FALSE(found.gated);
 }
 
+TEST(FindLayerRoles, TellsWhatItDidNotRead) {
+  const auto tensors = Named({"embde.weight", "blocks.0.weight", "blocks.1.weight", "head.weight"});
+  ASSERT_OK_AND_ASSIGN(const LayerRoles found, FindLayerRoles(tensors, 0, {}));
+  EXPECT_THAT(found.unread, ElementsAre("embde.weight"));
+  ASSERT_OK_AND_ASSIGN(const LayerRoles named,
+                       FindLayerRoles(tensors, 0, {{"embed", "embde.weight"}}));
+  EXPECT_THAT(named.unread, ElementsAre());
+}
+
 TEST(FindLayerRoles, LaterLayersDoNotReadTheEmbedding) {
   const auto tensors = Named({"embed.weight", "blocks.0.weight", "blocks.1.weight", "head.weight"});
   ASSERT_OK_AND_ASSIGN(const LayerRoles found, FindLayerRoles(tensors, -1, {}));

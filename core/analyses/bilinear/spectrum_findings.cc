@@ -41,6 +41,7 @@ class Findings {
 
   std::vector<Finding> Take() {
     Assumption();  // must come first
+    Unread();
     LowRank();
     Extremes();
     Significance();
@@ -60,6 +61,18 @@ class Findings {
                              ": all that follows describes the model with that function left out, "
                              "not the model itself."),
                 {}, "bilinear.gated measures how far the two are apart."));
+  }
+
+  // A misspelt name of an optional tensor is not an error, but it is not the model either.
+  void Unread() {
+    const std::vector<std::string>& unread = facts_.shapes.roles.unread;
+    if (unread.empty()) return;
+    list_.push_back(Warning(
+        "UNREAD_TENSORS",
+        absl::StrCat("Tensors that play no role in any layer were not read: ", Listed(unread), "."),
+        {},
+        "If one of them is the embedding, the projection or a bias of this layer, name it in the "
+        "parameter `tensors`."));
   }
 
   void LowRank() {

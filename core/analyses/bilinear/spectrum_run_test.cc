@@ -472,6 +472,16 @@ TEST(BilinearSpectrum, BytesDoNotDependOnThreads) {
   }
 }
 
+TEST(BilinearSpectrum, AMisspeltOptionalTensorIsWarnedOf) {
+  Tensors model = RandomModel();
+  EXPECT_EQ(FindingOf(*XRay(model), "UNREAD_TENSORS"), nullptr);
+  model["embde.weight"] = Normal(31, {6, 6});
+  ASSERT_OK_AND_ASSIGN(const Result result, XRay(model));
+  const Finding* finding = FindingOf(result, "UNREAD_TENSORS");
+  ASSERT_NE(finding, nullptr);
+  EXPECT_THAT(finding->text, HasSubstr("embde.weight"));
+}
+
 TEST(BilinearSpectrum, OneLayerOfSeveralIsSaidToBeOne) {
   Tensors model = RandomModel();
   model["blocks.1.w_l"] = Normal(31, {6, 6});

@@ -1,14 +1,13 @@
 // radiographd, the server.
 #include <grpc/support/log.h>
-#include <signal.h>
 #include <stdio.h>
-#include <string.h>
 
 #include <memory>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "core/base/end_signals.h"
 #include "core/base/file.h"
 #include "core/base/flags.h"
 #include "core/base/json.h"
@@ -18,17 +17,6 @@
 
 namespace radiograph {
 namespace {
-
-// Blocked before any thread starts, so that sigwait is the only one to see them.
-sigset_t BlockEndSignals() {
-  signal(SIGPIPE, SIG_IGN);
-  sigset_t ends;
-  sigemptyset(&ends);
-  sigaddset(&ends, SIGTERM);
-  sigaddset(&ends, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &ends, nullptr);
-  return ends;
-}
 
 // gRPC's own messages become lines of our log.
 void LogOfGrpc(gpr_log_func_args* args) {
@@ -59,7 +47,7 @@ int Main(int argc, char** argv) {
     return 2;
   }
   gpr_set_log_function(LogOfGrpc);
-  const sigset_t ends = BlockEndSignals();
+  const EndSignals ends;
   const absl::Time begin = absl::Now();
   absl::StatusOr<std::unique_ptr<Daemon>> daemon = Daemon::Start(options);
   if (!daemon.ok()) return Fail(daemon.status());
@@ -72,11 +60,7 @@ int Main(int argc, char** argv) {
        {"state", options.state},
        {"start_seconds", absl::ToDoubleSeconds(absl::Now() - begin)}});
   if (absl::Status status = (*daemon)->StartAgent(); !status.ok()) return Fail(status);
-  int number = 0;
-  sigwait(&ends, &number);
-  Log(LogLevel::kInfo, "draining", {{"signal", strsignal(number)}});
-  // A second signal ends the process at once: what is acknowledged is durable.
-  pthread_sigmask(SIG_UNBLOCK, &ends, nullptr);
+  ends.Wait();
   (*daemon)->Drain();
   daemon->reset();
   Log(LogLevel::kInfo, "stopped");

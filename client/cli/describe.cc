@@ -23,32 +23,7 @@ v1::ArtifactKind ToProto(ArtifactKind kind) {
 
 absl::StatusOr<v1::Analysis> Describe(const Spec& spec) {
   v1::Analysis analysis;
-  analysis.set_name(spec.name());
-  analysis.set_version(spec.version());
-  analysis.set_summary(spec.summary());
-  for (const InputSpec& input : spec.inputs()) {
-    v1::AnalysisInput* to = analysis.add_inputs();
-    to->set_name(input.name);
-    to->set_kind(ToProto(input.kind));
-    to->set_optional(input.options.optional);
-    to->set_list(input.options.list);
-    to->set_help(input.help);
-    for (const std::string& role : input.options.roles) to->add_roles(role);
-  }
-  for (const OutputSpec& output : spec.outputs()) {
-    v1::AnalysisOutput* to = analysis.add_outputs();
-    to->set_name(output.name);
-    to->set_shape(output.shape);
-    to->set_unit(output.unit);
-    to->set_help(output.help);
-  }
-  for (const MetricSpec& metric : spec.metrics()) {
-    v1::AnalysisMetric* to = analysis.add_metrics();
-    to->set_name(metric.name);
-    to->set_unit(metric.options.unit);
-    to->set_help(metric.help);
-  }
-  RETURN_IF_ERROR(JsonToMessage(JsonSchema(spec), analysis.mutable_json_schema()));
+  RETURN_IF_ERROR(JsonToMessage(Description(spec), &analysis));
   return analysis;
 }
 

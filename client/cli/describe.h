@@ -12,8 +12,7 @@
 
 namespace radiograph::cli {
 
-// An analysis of this program, for `--local` and help, as a server would describe it: name,
-// version, summary, inputs, outputs, metrics and JSON Schema.
+// As Analyses.Get of a server answers.
 absl::StatusOr<v1::Analysis> Describe(const Spec& spec);
 
 // Inputs, parameters (a ParamTable), metrics and arrays, for people.

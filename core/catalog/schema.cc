@@ -54,6 +54,15 @@ Json ValueSchema(const ParamSpec& param) {
   return {};
 }
 
+Json ParamJson(const ParamSpec& param) {
+  Json json = {{"name", param.name},         {"kind", Name(param.kind)},
+               {"optional", param.optional}, {"default_value", ToJson(param.default_value)},
+               {"values", param.values},     {"help", param.help}};
+  if (std::isfinite(param.range.min)) json["min"] = param.range.min;
+  if (std::isfinite(param.range.max)) json["max"] = param.range.max;
+  return json;
+}
+
 }  // namespace
 
 Json JsonSchema(const Spec& spec) {
@@ -74,6 +83,36 @@ Json JsonSchema(const Spec& spec) {
           {"type", "object"},
           {"properties", std::move(properties)},
           {"additionalProperties", false}};
+}
+
+Json Description(const Spec& spec) {
+  Json json = {{"name", spec.name()},
+               {"version", spec.version()},
+               {"summary", spec.summary()},
+               {"json_schema", JsonSchema(spec)}};
+  for (const ParamSpec& param : spec.params()) json["params"].push_back(ParamJson(param));
+  for (const InputSpec& input : spec.inputs()) {
+    json["inputs"].push_back({{"name", input.name},
+                              {"kind", Name(input.kind)},
+                              {"optional", input.options.optional},
+                              {"list", input.options.list},
+                              {"roles", input.options.roles},
+                              {"help", input.help}});
+  }
+  for (const OutputSpec& output : spec.outputs()) {
+    json["outputs"].push_back({{"name", output.name},
+                               {"shape", output.shape},
+                               {"unit", output.unit},
+                               {"help", output.help}});
+  }
+  for (const MetricSpec& metric : spec.metrics()) {
+    json["metrics"].push_back({{"name", metric.name},
+                               {"unit", metric.options.unit},
+                               {"better", Name(metric.options.better)},
+                               {"exactness", Name(metric.options.exactness)},
+                               {"help", metric.help}});
+  }
+  return json;
 }
 
 }  // namespace radiograph

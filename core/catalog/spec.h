@@ -27,15 +27,11 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "core/catalog/enums.h"
 #include "core/catalog/headers.h"
 #include "core/catalog/params.h"
 
 namespace radiograph {
-
-enum class ParamKind { kBool, kInt, kNumber, kEnum, kString, kInts, kNumbers, kStrings, kMap };
-enum class ArtifactKind { kModel, kDataset, kResult };
-enum class Better { kNone, kHigher, kLower };
-enum class Exactness { kExact, kLowerBound, kUpperBound, kEstimate };
 
 // Integers are |x| <= 2^53 - 1 whatever the range says.
 struct ParamRange {
@@ -136,6 +132,11 @@ std::vector<Violation> InputViolations(const Spec& spec,
 
 // JSON Schema (2020-12) of the parameters: what a client needs for a form or a typed call.
 Json JsonSchema(const Spec& spec);
+
+// All that a client needs to know of an analysis: {"name", "version", "summary", "params",
+// "inputs", "outputs", "metrics", "json_schema"}, the JSON form of the message
+// radiograph.v1.Analysis.
+Json Description(const Spec& spec);
 
 }  // namespace radiograph
 

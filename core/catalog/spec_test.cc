@@ -27,6 +27,33 @@ TEST(Spec, KeepsWhatTheBuilderWasTold) {
   EXPECT_EQ(spec.metrics().front().options.better, Better::kLower);
 }
 
+TEST(Spec, ItsDescriptionTellsAllOfIt) {
+  const Json json = Description(SampleSpec());
+  EXPECT_EQ(json["name"], "sample.all");
+  EXPECT_EQ(json["version"], 3);
+  ASSERT_EQ(json["params"].size(), 11u);
+  EXPECT_EQ(json["params"][2], (Json{{"name", "k"},
+                                     {"kind", "int"},
+                                     {"optional", false},
+                                     {"default_value", 20},
+                                     {"values", Json::array()},
+                                     {"min", 1.0},
+                                     {"max", 4096.0},
+                                     {"help", "eigenvectors kept"}}));
+  EXPECT_EQ(json["params"][3].count("max"), 0u);  // no such limit
+  EXPECT_EQ(json["params"][4]["values"], (Json{"input", "embed", "data"}));
+  EXPECT_EQ(json["inputs"][1], (Json{{"name", "data"},
+                                     {"kind", "DATASET"},
+                                     {"optional", true},
+                                     {"list", false},
+                                     {"roles", {"inputs"}},
+                                     {"help", ""}}));
+  EXPECT_EQ(json["outputs"][0]["shape"], "[C, r]");
+  EXPECT_EQ(json["metrics"][0]["better"], "lower");
+  EXPECT_EQ(json["metrics"][0]["exactness"], "exact");
+  EXPECT_EQ(json["json_schema"], JsonSchema(SampleSpec()));
+}
+
 TEST(Spec, DefaultsAreThoseOfTheStruct) {
   Spec spec = SampleSpec();
   SampleParams params =

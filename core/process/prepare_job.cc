@@ -20,17 +20,16 @@ std::vector<Violation> CheckInputs(const Spec& spec, const GivenInputs& given) {
     if (found == given.end()) continue;
     for (const GivenArtifact& artifact : found->second) {
       if (artifact.kind == input.kind) continue;
-      violations.push_back(
-          {absl::StrCat("inputs.", input.name),
-           absl::StrCat("takes a ", ArtifactKindName(input.kind), "; ", artifact.label, " is a ",
-                        ArtifactKindName(artifact.kind))});
+      violations.push_back({absl::StrCat("inputs.", input.name),
+                            absl::StrCat("takes a ", Name(input.kind), "; ", artifact.label,
+                                         " is a ", Name(artifact.kind))});
     }
   }
   return violations;
 }
 
 JobInput ToJobInput(const GivenArtifact& artifact) {
-  JobInput input{.kind = std::string(ArtifactKindName(artifact.kind)),
+  JobInput input{.kind = Name(artifact.kind),
                  .digest = artifact.digest,
                  .files = artifact.files,
                  .architecture = artifact.header.architecture,
@@ -41,18 +40,6 @@ JobInput ToJobInput(const GivenArtifact& artifact) {
 }
 
 }  // namespace
-
-absl::string_view ArtifactKindName(ArtifactKind kind) {
-  switch (kind) {
-    case ArtifactKind::kModel:
-      return "MODEL";
-    case ArtifactKind::kDataset:
-      return "DATASET";
-    case ArtifactKind::kResult:
-      break;
-  }
-  return "RESULT";
-}
 
 absl::StatusOr<PreparedJob> PrepareJob(const Spec& spec, const Json& params, int64_t seed,
                                        const GivenInputs& inputs) {

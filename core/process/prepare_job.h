@@ -41,9 +41,6 @@ absl::StatusOr<PreparedJob> PrepareJob(
     const Spec& spec, const Json& params, int64_t seed,
     const std::map<std::string, std::vector<GivenArtifact>>& inputs);
 
-// "MODEL", "DATASET", "RESULT", as in JobInput.
-absl::string_view ArtifactKindName(ArtifactKind kind);
-
 }  // namespace radiograph
 
 #endif  // RADIOGRAPH_CORE_PROCESS_PREPARE_JOB_H_

@@ -24,32 +24,6 @@ constexpr char kResultFile[] = "result.json";
 constexpr char kArraysFile[] = "arrays.safetensors";
 constexpr char kRunFile[] = "run.json";
 
-const char* BetterName(Better better) {
-  switch (better) {
-    case Better::kNone:
-      return "none";
-    case Better::kHigher:
-      return "higher";
-    case Better::kLower:
-      return "lower";
-  }
-  return "";
-}
-
-const char* ExactnessName(Exactness exactness) {
-  switch (exactness) {
-    case Exactness::kExact:
-      return "exact";
-    case Exactness::kLowerBound:
-      return "lower_bound";
-    case Exactness::kUpperBound:
-      return "upper_bound";
-    case Exactness::kEstimate:
-      return "estimate";
-  }
-  return "";
-}
-
 const char* LevelName(FindingLevel level) {
   switch (level) {
     case FindingLevel::kInfo:
@@ -70,8 +44,8 @@ Json MetricJson(const MetricSpec& spec, const Metric& metric) {
   Json json = {{"name", spec.name},
                {"unit", spec.options.unit},
                {"description", spec.help},
-               {"better", BetterName(spec.options.better)},
-               {"exactness", ExactnessName(spec.options.exactness)}};
+               {"better", Name(spec.options.better)},
+               {"exactness", Name(spec.options.exactness)}};
   if (metric.values.empty()) {
     json["value"] = OptionalNumber(metric.value);
   } else {

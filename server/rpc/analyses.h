@@ -11,7 +11,8 @@
 
 namespace radiograph {
 
-v1::Analysis AnalysisOf(const Spec& spec);
+// INTERNAL when the Spec does not fit the message: our bug.
+absl::StatusOr<v1::Analysis> AnalysisOf(const Spec& spec);
 
 // Those of `catalog` that take the artifact request.for_artifact() as one of their inputs: with the
 // default parameters and that input alone their Plan finds no fault.

@@ -27,7 +27,7 @@ class AnalysesTest : public testing::StoreTest {
 
 TEST_F(AnalysesTest, ASpecTellsAllThatAClientNeeds) {
   ASSERT_OK_AND_ASSIGN(const Spec* spec, FindSpec("bilinear.spectrum"));
-  const v1::Analysis analysis = AnalysisOf(*spec);
+  ASSERT_OK_AND_ASSIGN(const v1::Analysis analysis, AnalysisOf(*spec));
   EXPECT_EQ(analysis.version(), spec->version());
   EXPECT_EQ(analysis.params_size(), static_cast<int>(spec->params().size()));
   EXPECT_EQ(analysis.metrics_size(), static_cast<int>(spec->metrics().size()));

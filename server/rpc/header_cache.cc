@@ -16,12 +16,6 @@ ArtifactKind KindOf(v1::ArtifactKind kind) {
                                : ArtifactKind::kResult;
 }
 
-v1::ArtifactKind MessageOf(ArtifactKind kind) {
-  return kind == ArtifactKind::kModel     ? v1::MODEL
-         : kind == ArtifactKind::kDataset ? v1::DATASET
-                                          : v1::RESULT;
-}
-
 absl::StatusOr<ResolvedArtifact> Resolve(BlobStore& blobs, const v1::Artifact& artifact) {
   std::vector<SourceFile> files;
   for (const v1::ArtifactFile& file : artifact.files()) {

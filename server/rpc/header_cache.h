@@ -17,7 +17,6 @@
 namespace radiograph {
 
 ArtifactKind KindOf(v1::ArtifactKind kind);  // a specified one
-v1::ArtifactKind MessageOf(ArtifactKind kind);
 
 // Reads and checks the files of an artifact out of the store (core/artifact/resolve.h), with pread.
 absl::StatusOr<ResolvedArtifact> Resolve(BlobStore& blobs, const v1::Artifact& artifact);

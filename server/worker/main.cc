@@ -3,8 +3,6 @@
 #include <fcntl.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
-#include <signal.h>
-#include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -15,6 +13,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "core/base/end_signals.h"
 #include "core/base/file.h"
 #include "core/base/flags.h"
 #include "core/base/log.h"
@@ -96,17 +95,6 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& server) {
   return grpc::CreateCustomChannel(server, grpc::InsecureChannelCredentials(), arguments);
 }
 
-// Blocked before any thread starts, so that sigwait is the only one to see them.
-sigset_t BlockEndSignals() {
-  signal(SIGPIPE, SIG_IGN);
-  sigset_t ends;
-  sigemptyset(&ends);
-  sigaddset(&ends, SIGTERM);
-  sigaddset(&ends, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &ends, nullptr);
-  return ends;
-}
-
 absl::StatusOr<AgentOptions> MakeAgentOptions(const Options& options) {
   AgentOptions agent;
   agent.folder = options.state;
@@ -125,7 +113,7 @@ absl::StatusOr<AgentOptions> MakeAgentOptions(const Options& options) {
   return agent;
 }
 
-absl::Status Serve(const Options& options, const sigset_t& ends) {
+absl::Status Serve(const Options& options, const EndSignals& ends) {
   ASSIGN_OR_RETURN(UniqueFd lock, LockFolder(options.state));
   ASSIGN_OR_RETURN(AgentOptions agent_options, MakeAgentOptions(options));
   std::shared_ptr<grpc::Channel> channel = Connect(options.server);
@@ -138,10 +126,7 @@ absl::Status Serve(const Options& options, const sigset_t& ends) {
   RETURN_IF_ERROR(agent.Start());
   Log(LogLevel::kInfo, "working",
       {{"name", agent_options.name}, {"server", options.server}, {"state", options.state}});
-  int number = 0;
-  sigwait(&ends, &number);
-  Log(LogLevel::kInfo, "draining", {{"signal", strsignal(number)}});
-  pthread_sigmask(SIG_UNBLOCK, &ends, nullptr);  // a second signal ends the process at once
+  ends.Wait();
   agent.Drain(options.drain_grace);
   Log(LogLevel::kInfo, "stopped");
   return absl::OkStatus();
@@ -154,7 +139,7 @@ int Main(int argc, char** argv) {
               "Runs the jobs of a Radiograph server on this machine's devices.");
   AddFlags(options, flags);
   if (std::optional<int> code = flags.ParseOrExit(argc, argv)) return *code;
-  const sigset_t ends = BlockEndSignals();
+  const EndSignals ends;
   absl::Status status = Serve(options, ends);
   if (status.ok()) return 0;
   std::fprintf(stderr, "radiograph-worker: %s\n", std::string(status.message()).c_str());

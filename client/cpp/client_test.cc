@@ -1,8 +1,12 @@
 #include "client/cpp/client.h"
 
+#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <google/rpc/error_details.pb.h>
 #include <google/rpc/status.pb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <thread>
@@ -98,6 +102,24 @@ TEST_F(ClientTest, NamesTheEndpointWhenNoServerIsThere) {
   absl::Status status = client->GetInfo().status();
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnavailable, HasSubstr(endpoint)));
   EXPECT_TRUE(FromServer(status));
+}
+
+// gRPC connects anew in the pauses between the attempts, and must hear what became of that.
+TEST_F(ClientTest, SaysThatAConnectionWasRefusedEveryTime) {
+  const int taken = socket(AF_INET, SOCK_STREAM, 0);  // bound, and nobody listens
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(bind(taken, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(getsockname(taken, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  ASSERT_OK_AND_ASSIGN(
+      auto client,
+      Client::Make({.endpoint = absl::StrCat("127.0.0.1:", ntohs(address.sin_port)),
+                    .retry = {.attempts_max = 4, .pause_first = absl::Milliseconds(350)}}));
+  EXPECT_THAT(client->GetInfo(),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("(Connection refused)")));
+  close(taken);
 }
 
 TEST_F(ClientTest, PutsFieldViolationsIntoTheMessageOnce) {

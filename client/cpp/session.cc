@@ -1,15 +1,15 @@
 #include "client/cpp/session.h"
 
+#include <grpcpp/alarm.h>
+#include <grpcpp/completion_queue.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 
 #include <algorithm>
 #include <functional>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 
 namespace radiograph {
 namespace {
@@ -29,12 +29,16 @@ std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options) {
   return grpc::CreateCustomChannel(options.endpoint, grpc::InsecureChannelCredentials(), arguments);
 }
 
+// In gRPC's poller rather than on a lock: a client of blocking calls has no other thread that
+// polls, and a channel that connects anew in the pause would not hear whether it succeeded, nor
+// that it was refused, before its time is over.
 void Pause(absl::Duration duration, const std::stop_token& stop) {
-  absl::Mutex mu;
-  std::stop_callback wake(stop, [&mu] { absl::MutexLock lock(&mu); });
-  absl::MutexLock lock(&mu);
-  auto stopped = [&stop] { return stop.stop_requested(); };
-  mu.AwaitWithTimeout(absl::Condition(&stopped), duration);
+  grpc::CompletionQueue queue;
+  grpc::Alarm end(&queue, absl::ToChronoTime(absl::Now() + duration), nullptr);
+  std::stop_callback wake(stop, [&end] { end.Cancel(); });
+  void* tag = nullptr;
+  bool rang = false;
+  queue.Next(&tag, &rang);
 }
 
 }  // namespace

@@ -90,7 +90,7 @@ class WrongInput(programs.Case):
 
     def test_no_server(self):
         answer = radiograph("jobs", "ls", endpoint="127.0.0.1:1")
-        self.assert_says("server", answer, UNREACHABLE, "127.0.0.1:1")
+        self.assert_says("server", answer, UNREACHABLE, "127.0.0.1:1", "Connection refused")
 
 
 class DiskFull(programs.Case):

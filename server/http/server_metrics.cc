@@ -73,6 +73,9 @@ ServerMetrics::ServerMetrics(const std::string& version, const std::string& buil
       requeued_(
           AddCounter(registry_, "radiograph_jobs_requeued_total",
                      "Attempts that ended without a result and were given to the queue again.")),
+      mismatches_(AddCounter(registry_, "radiograph_result_mismatch_total",
+                             "Results that differ from an earlier one of the same work by an equal "
+                             "engine.")),
       finished_(prometheus::BuildCounter()
                     .Name("radiograph_jobs_finished_total")
                     .Help("Jobs that ended, by state and by the code of their error.")
@@ -103,6 +106,7 @@ JobsObserver ServerMetrics::Observer() {
     run_time_.Observe(absl::ToDoubleSeconds(ran));
   };
   observer.requeued = [this](const v1::Job&) { requeued_.Increment(); };
+  observer.mismatched = [this](const v1::Job&) { mismatches_.Increment(); };
   return observer;
 }
 

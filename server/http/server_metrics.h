@@ -34,6 +34,7 @@ class ServerMetrics {
   prometheus::Counter& created_;
   prometheus::Counter& cache_hits_;
   prometheus::Counter& requeued_;
+  prometheus::Counter& mismatches_;
   prometheus::Family<prometheus::Counter>& finished_;
   prometheus::Histogram& queue_wait_;
   prometheus::Histogram& run_time_;

@@ -43,12 +43,14 @@ TEST(ServerMetrics, CountsWhatHappensToJobs) {
   observer.created(v1::Job());
   observer.created(hit);
   observer.requeued(v1::Job());
+  observer.mismatched(v1::Job());
   observer.finished(Ended(v1::SUCCEEDED), absl::Milliseconds(20), absl::Seconds(2));
   observer.finished(Ended(v1::FAILED, 3), absl::Seconds(3), absl::Seconds(4));
   const auto values = Values(metrics.Text(JobsSnapshot(), 0));
   EXPECT_THAT(values, Contains(Pair("radiograph_jobs_created_total", 2)));
   EXPECT_THAT(values, Contains(Pair("radiograph_cache_hits_total", 1)));
   EXPECT_THAT(values, Contains(Pair("radiograph_jobs_requeued_total", 1)));
+  EXPECT_THAT(values, Contains(Pair("radiograph_result_mismatch_total", 1)));
   EXPECT_THAT(
       values,
       Contains(Pair(R"(radiograph_jobs_finished_total{outcome="succeeded",reason="OK"})", 1)));

@@ -25,6 +25,7 @@
 #include "radiograph/v1/jobs.pb.h"
 #include "radiograph/v1/workers.pb.h"
 #include "server/jobs/errands.h"
+#include "server/jobs/lifecycle.h"
 #include "server/store/store.h"
 
 namespace radiograph {
@@ -34,7 +35,7 @@ class Waits;
 
 // What the handler of Jobs.Create worked out of the request.
 struct ResolvedJob {
-  v1::Job job;          // analysis, analysis_version, inputs, params, seed, cache_key
+  v1::Job job;          // analysis, analysis_version, inputs, params, seed, cache_key, tenant
   std::string request;  // JobRequest::ToJsonText()
   int64_t planned_memory_bytes = 0;
   double planned_seconds = 0;
@@ -47,6 +48,8 @@ struct JobsObserver {
   // Into a final state. `queued`: from creation to the last lease; `ran`: the last attempt.
   std::function<void(const v1::Job&, absl::Duration queued, absl::Duration ran)> finished =
       [](const v1::Job&, absl::Duration, absl::Duration) {};
+  // A result that differs from an earlier one of the same work by an equal engine.
+  std::function<void(const v1::Job&)> mismatched = [](const v1::Job&) {};
   // An attempt ended and the job went back to the queue.
   std::function<void(const v1::Job&)> requeued = [](const v1::Job&) {};
 };
@@ -54,8 +57,11 @@ struct JobsObserver {
 struct JobsOptions {
   absl::Duration lease_term = absl::Seconds(30);
   int64_t queued_jobs_max = 10'000;
+  int64_t queued_jobs_per_tenant_max = 5'000;
+  int64_t running_jobs_per_tenant_max = 1024;
   int64_t slots_max = 1024;
   absl::Duration progress_interval = absl::Seconds(1);  // between durable progress events of a job
+  Backoff backoff = {};                                 // after a crash or a loss
 };
 
 struct JobsSnapshot {
@@ -77,35 +83,41 @@ class Jobs {
   // The answer to an earlier request with the same request_id, if there was one: to be asked before
   // the request is resolved. ALREADY_EXISTS when that had another body.
   absl::StatusOr<std::optional<v1::CreateJobResponse>> FindRepeated(
-      const v1::CreateJobRequest& request);
+      const std::string& tenant, const v1::CreateJobRequest& request);
   // Durable when OK. Answers from the cache as request.cache() says: then the job has SUCCEEDED
-  // already, with the attempt that made the result. RESOURCE_EXHAUSTED at queued_jobs_max. Writes
-  // nothing when request.validate_only(). Repeats are found here too.
+  // already, with the attempt that made the result; the same work in flight is shared (merging.h).
+  // RESOURCE_EXHAUSTED at queued_jobs_max. Writes nothing when request.validate_only(). Repeats are
+  // found here too.
   absl::StatusOr<v1::CreateJobResponse> Create(const v1::CreateJobRequest& request,
                                                ResolvedJob resolved);
+  // A new job for the work of one that FAILED or was CANCELLED; else FAILED_PRECONDITION. The
+  // answer to an earlier request with the same request_id, if there was one.
+  absl::StatusOr<v1::Job> Retry(const JobKey& key, const std::string& request_id);
   // With pending_reason and the latest progress. NOT_FOUND.
-  absl::StatusOr<v1::Job> Get(const std::string& id);
-  absl::StatusOr<v1::ListJobsResponse> List(const v1::ListJobsRequest& request);
-  // A QUEUED job is CANCELLED at once, a RUNNING one when its slot has stopped; an ended one stays
-  // as it is.
-  absl::StatusOr<v1::Job> Cancel(const std::string& id);
+  absl::StatusOr<v1::Job> Get(const JobKey& key);
+  absl::StatusOr<v1::ListJobsResponse> List(const std::string& tenant,
+                                            const v1::ListJobsRequest& request);
+  // A QUEUED job is CANCELLED at once, a RUNNING one when its slot has stopped (at once when a
+  // merged job goes on with its run); an ended one stays as it is.
+  absl::StatusOr<v1::Job> Cancel(const JobKey& key);
+  // Forgets an ended job; FAILED_PRECONDITION for another.
+  absl::Status Delete(const JobKey& key);
 
   // At most `limit` events after `after_sequence`, and whether there will be no more after these.
   struct EventPage {
     std::vector<v1::JobEvent> events;
     bool ended = false;
   };
-  absl::StatusOr<EventPage> Events(const std::string& id, int64_t after_sequence, int64_t limit);
+  absl::StatusOr<EventPage> Events(const JobKey& key, int64_t after_sequence, int64_t limit);
 
   // Why a wait ended. The caller then reads Events or Get.
   enum class Wake { kChanged, kTimeout, kGivenUp };
   using WaitDone = std::function<void(absl::StatusOr<Wake>)>;  // NOT_FOUND for an unknown id
   // Until there is an event after `after_sequence`, or the job has ended.
-  void WhenChanged(const std::string& id, int64_t after_sequence, absl::Duration timeout,
+  void WhenChanged(const JobKey& key, int64_t after_sequence, absl::Duration timeout,
                    std::stop_token stop, WaitDone done);
   // Until the job has ended.
-  void WhenEnded(const std::string& id, absl::Duration timeout, std::stop_token stop,
-                 WaitDone done);
+  void WhenEnded(const JobKey& key, absl::Duration timeout, std::stop_token stop, WaitDone done);
 
   // The long poll of a slot. `embedded`: the call came from this server's own agent. Answers at
   // once when the desired state differs, else after a third of the lease. A newer call of the same
@@ -116,6 +128,10 @@ class Jobs {
   void Synchronize(v1::SynchronizeRequest request, bool embedded, std::stop_token stop,
                    SynchronizeDone done);
   v1::ListWorkersResponse ListWorkers();
+  // A slot, or all of a worker: no more leases; what runs there after `grace` goes back to the
+  // queue, no attempt burned. Known to this process only. NOT_FOUND.
+  absl::Status Drain(const std::string& name, absl::Duration grace);
+  absl::Status Undrain(const std::string& name);
 
   absl::StatusOr<JobsSnapshot> Snapshot();
 
@@ -126,13 +142,14 @@ class Jobs {
   Jobs(JobsOptions options, Store* store, const Clock* clock, Errands* errands,
        JobsObserver observer);
   absl::Status TakeUpRunning();
-  absl::StatusOr<JobStore::Changed> Insert(JobRow row, std::string request);
-  absl::StatusOr<JobStore::Changed> Change(const std::string& id, JobStore::Mutate mutate);
-  absl::StatusOr<std::optional<v1::Job>> FindCached(const v1::CreateJobRequest& request,
-                                                    const v1::Job& job);
-  absl::Status ReserveQueuePlace();
-  // Spreads the news of a commit.
-  void Changed(const JobStore::Changed& changed);
+  absl::Status TakeUpQueued();
+  // Runs a transaction and spreads the news of it.
+  JobStore::Changes Transact(JobStore::Body body);
+  absl::Status ReserveQueuePlace(const std::string& tenant);
+  absl::StatusOr<v1::Job> Insert(JobRow row, v1::CacheMode cache, std::string request);
+  void Changed(const std::vector<JobChange>& changes);
+  void Changed(const JobChange& change);
+  void Count(const JobChange& change);
   // Adds what is known here only.
   void Fill(JobRow& row);
 
@@ -143,8 +160,9 @@ class Jobs {
   std::unique_ptr<Waits> waits_;
   std::shared_ptr<LeaseDesk> desk_;  // shared with timers that may outlive it
   absl::Mutex mu_;
-  std::map<v1::JobState, int64_t> counts_ ABSL_GUARDED_BY(mu_);
-  int64_t creating_ ABSL_GUARDED_BY(mu_) = 0;  // queue places of jobs that are being stored
+  JobStore::Counts counts_ ABSL_GUARDED_BY(mu_);
+  // Queue places of jobs that are being stored, by tenant.
+  std::map<std::string, int64_t> creating_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace radiograph

@@ -23,7 +23,11 @@ class JobsFixture : public ::testing::Test {
  protected:
   using Answer = std::optional<absl::StatusOr<v1::SynchronizeResponse>>;
 
-  JobsFixture() : folder_(*TemporaryFolder::Make()) { Open(); }
+  // A job that crashed is tried again at once, unless a test says otherwise.
+  JobsFixture() : folder_(*TemporaryFolder::Make()) {
+    options_.backoff = {absl::ZeroDuration(), absl::ZeroDuration()};
+    Open();
+  }
   void Open() {
     auto store = Store::Open({.folder = folder_.path()}, &clock_, &disk_);
     ASSERT_OK(store);
@@ -67,14 +71,15 @@ class JobsFixture : public ::testing::Test {
     Settle();
     return made.ok() ? made->job().id() : "";
   }
+  static JobKey Key(const std::string& id) { return {kDefaultTenant, id}; }
   v1::Job Get(const std::string& id) {
-    auto job = jobs_->Get(id);
+    auto job = jobs_->Get(Key(id));
     EXPECT_OK(job);
     return job.ok() ? *job : v1::Job();
   }
   std::vector<std::string> Messages(const std::string& id) {
     std::vector<std::string> messages;
-    auto page = jobs_->Events(id, 0, 1000);
+    auto page = jobs_->Events(Key(id), 0, 1000);
     EXPECT_OK(page);
     for (const v1::JobEvent& event : page->events) messages.push_back(event.message());
     return messages;

@@ -35,7 +35,7 @@ class JobsTest : public JobsFixture {
   std::shared_ptr<Told> WhenChanged(const std::string& id, int64_t after,
                                     std::stop_token stop = {}) {
     auto told = std::make_shared<Told>();
-    jobs_->WhenChanged(id, after, absl::Seconds(10), std::move(stop),
+    jobs_->WhenChanged(Key(id), after, absl::Seconds(10), std::move(stop),
                        [told](absl::StatusOr<Jobs::Wake> wake) { *told = wake; });
     Settle();
     return told;
@@ -56,7 +56,7 @@ TEST_F(JobsTest, ReopenKeepsAcknowledgedJobs) {
   EXPECT_EQ(job.SerializeAsString(), made.job().SerializeAsString());
   EXPECT_EQ(job.labels().at("team"), "x");
   EXPECT_THAT(Messages(job.id()), ElementsAre("created"));
-  EXPECT_THAT(jobs_->Get("nope"), StatusIs(absl::StatusCode::kNotFound, HasSubstr("nope")));
+  EXPECT_THAT(jobs_->Get(Key("nope")), StatusIs(absl::StatusCode::kNotFound, HasSubstr("nope")));
 }
 
 TEST_F(JobsTest, ARepeatedRequestGetsTheSameJob) {
@@ -66,12 +66,12 @@ TEST_F(JobsTest, ARepeatedRequestGetsTheSameJob) {
   EXPECT_EQ(CreateWith(request).job().id(), id);
   Restart();
   EXPECT_EQ(CreateWith(request).job().id(), id);
-  ASSERT_OK_AND_ASSIGN(auto repeated, jobs_->FindRepeated(request));
+  ASSERT_OK_AND_ASSIGN(auto repeated, jobs_->FindRepeated(kDefaultTenant, request));
   EXPECT_EQ(repeated->job().id(), id);
   request.set_seed(7);
   EXPECT_THAT(jobs_->Create(request, Resolved()),
               StatusIs(absl::StatusCode::kAlreadyExists, AllOf(HasSubstr("r1"), HasSubstr(id))));
-  EXPECT_THAT(jobs_->FindRepeated(request),
+  EXPECT_THAT(jobs_->FindRepeated(kDefaultTenant, request),
               StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("r1")));
   request.set_request_id("r2");
   EXPECT_NE(CreateWith(request).job().id(), id);
@@ -85,7 +85,7 @@ TEST_F(JobsTest, ValidateOnlyWritesNothing) {
   EXPECT_EQ(answer.job().id(), "");
   EXPECT_EQ(answer.job().analysis(), "test.analysis");
   EXPECT_EQ(answer.cache_key(), "key");
-  EXPECT_EQ(jobs_->List({})->jobs_size(), 0);
+  EXPECT_EQ(jobs_->List(kDefaultTenant, {})->jobs_size(), 0);
   request.set_validate_only(false);
   EXPECT_NE(CreateWith(request).job().id(), "");  // the request_id was not used up
 }
@@ -105,7 +105,7 @@ TEST_F(JobsTest, TheSameWorkIsAnsweredFromTheCache) {
   ASSERT_EQ(job.attempts_size(), 1);
   EXPECT_EQ(job.attempts(0).engine().build(), "build");  // which engine made it
   EXPECT_THAT(Messages(job.id()), ElementsAre("answered from the cache"));
-  EXPECT_TRUE(jobs_->Events(job.id(), 0, 10)->ended);
+  EXPECT_TRUE(jobs_->Events(Key(job.id()), 0, 10)->ended);
   v1::CreateJobRequest check;
   check.set_validate_only(true);
   EXPECT_TRUE(CreateWith(check).cache_hit());
@@ -150,31 +150,31 @@ TEST_F(JobsTest, TheQueueHasALimit) {
   Restart();  // it is counted from the store
   EXPECT_THAT(jobs_->Create({}, Resolved()),
               StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("2 jobs")));
-  ASSERT_OK(jobs_->Cancel(second));
+  ASSERT_OK(jobs_->Cancel(Key(second)));
   EXPECT_OK(jobs_->Create({}, Resolved()));
 }
 
 TEST_F(JobsTest, CancelOfAQueuedJobEndsItAndOnlyOnce) {
   const std::string id = Create();
-  ASSERT_OK_AND_ASSIGN(v1::Job job, jobs_->Cancel(id));
+  ASSERT_OK_AND_ASSIGN(v1::Job job, jobs_->Cancel(Key(id)));
   EXPECT_EQ(job.state(), v1::CANCELLED);
-  ASSERT_OK_AND_ASSIGN(v1::Job again, jobs_->Cancel(id));
+  ASSERT_OK_AND_ASSIGN(v1::Job again, jobs_->Cancel(Key(id)));
   EXPECT_EQ(again.SerializeAsString(), job.SerializeAsString());
   EXPECT_THAT(Messages(id), ElementsAre("created", "cancel requested"));
-  EXPECT_THAT(jobs_->Cancel("nope"), StatusIs(absl::StatusCode::kNotFound, HasSubstr("nope")));
+  EXPECT_THAT(jobs_->Cancel(Key("nope")), StatusIs(absl::StatusCode::kNotFound, HasSubstr("nope")));
 }
 
 TEST_F(JobsTest, ListsByStateInPages) {
   for (int i = 0; i < 5; ++i) Create();
   const std::string cancelled = Create();
-  ASSERT_OK(jobs_->Cancel(cancelled));
+  ASSERT_OK(jobs_->Cancel(Key(cancelled)));
   v1::ListJobsRequest request;
   request.set_state(v1::QUEUED);
   request.set_page_size(2);
   std::set<std::string> seen;
   int pages = 0;
   do {
-    ASSERT_OK_AND_ASSIGN(auto page, jobs_->List(request));
+    ASSERT_OK_AND_ASSIGN(auto page, jobs_->List(kDefaultTenant, request));
     for (const v1::Job& job : page.jobs()) {
       EXPECT_TRUE(seen.insert(job.id()).second);
       EXPECT_EQ(job.pending_reason(), "no worker is there");
@@ -190,18 +190,18 @@ TEST_F(JobsTest, ListsByStateInPages) {
 TEST_F(JobsTest, EventsAreReplayedInPagesToTheEnd) {
   const std::string id = Create();
   RunOne();
-  ASSERT_OK_AND_ASSIGN(auto page, jobs_->Events(id, 0, 2));
+  ASSERT_OK_AND_ASSIGN(auto page, jobs_->Events(Key(id), 0, 2));
   ASSERT_EQ(page.events.size(), 2u);
   EXPECT_EQ(page.events[0].state(), v1::QUEUED);
   EXPECT_EQ(page.events[1].state(), v1::RUNNING);
   EXPECT_EQ(page.events[1].attempt(), 1);
   EXPECT_FALSE(page.ended);
-  ASSERT_OK_AND_ASSIGN(page, jobs_->Events(id, 2, 2));
+  ASSERT_OK_AND_ASSIGN(page, jobs_->Events(Key(id), 2, 2));
   ASSERT_EQ(page.events.size(), 1u);
   EXPECT_EQ(page.events[0].state(), v1::SUCCEEDED);
   EXPECT_TRUE(page.ended);
-  EXPECT_TRUE(jobs_->Events(id, 3, 2)->ended);
-  EXPECT_THAT(jobs_->Events("nope", 0, 1),
+  EXPECT_TRUE(jobs_->Events(Key(id), 3, 2)->ended);
+  EXPECT_THAT(jobs_->Events(Key("nope"), 0, 1),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("nope")));
 }
 
@@ -217,7 +217,8 @@ TEST_F(JobsTest, AWaitHearsOfTheNextEvent) {
   EXPECT_EQ(***next, Jobs::Wake::kChanged);
 
   Told ended;
-  jobs_->WhenEnded(id, absl::Hours(1), {}, [&](absl::StatusOr<Jobs::Wake> wake) { ended = wake; });
+  jobs_->WhenEnded(Key(id), absl::Hours(1), {},
+                   [&](absl::StatusOr<Jobs::Wake> wake) { ended = wake; });
   auto state = Holder(lease, v1::BUSY);
   state.mutable_progress()->set_started(true);
   Poll(state);
@@ -267,7 +268,7 @@ TEST_F(JobsTest, TheObserverHearsOfEachJobOnce) {
   clock_.Advance(absl::Seconds(4));
   ASSERT_OK(Ask(Done(lease, "SUCCEEDED")));
   CreateWith({});  // a hit
-  ASSERT_OK(jobs_->Cancel(CreateWith({}, "other").job().id()));
+  ASSERT_OK(jobs_->Cancel(Key(CreateWith({}, "other").job().id())));
   EXPECT_EQ(created, 3);
   EXPECT_EQ(requeued, 1);
   EXPECT_THAT(finished, ElementsAre("SUCCEEDED 5s 4s", "SUCCEEDED 0 0", "CANCELLED 0 0"));

@@ -1,5 +1,5 @@
-// The life of a lease: claim, renewal, progress, end. What is asked about slots is in
-// lease_desk_slots.cc.
+// The life of a lease: renewal, progress, end. How a slot gets one is in lease_desk_queue.cc, what
+// is known about slots in lease_desk_slots.cc.
 #include "server/jobs/lease_desk.h"
 
 #include <algorithm>
@@ -12,6 +12,7 @@
 #include "core/base/status_macros.h"
 #include "google/rpc/code.pb.h"
 #include "server/jobs/lifecycle.h"
+#include "server/jobs/merging.h"
 #include "server/store/messages.h"
 
 namespace radiograph {
@@ -21,37 +22,6 @@ namespace {
 constexpr absl::Duration kCancelRepeat = absl::Seconds(1);
 // When an end could not be stored (a full disk), it is tried again after this long.
 constexpr absl::Duration kEndRetry = absl::Seconds(1);
-
-// The compare-and-set of everything that a lease's holder does.
-absl::Status CheckToken(const JobRow& row, const std::string& token) {
-  if (row.job.state() == v1::RUNNING && row.lease_token == token) return absl::OkStatus();
-  return absl::AbortedError(
-      absl::StrCat("the lease of job ", row.job.id(), " is no longer this slot's"));
-}
-
-// All files of all inputs, each blob once.
-void AddBlobs(const v1::Job& job, v1::Lease& lease) {
-  std::set<std::string> seen;
-  for (const auto& [name, input] : job.inputs()) {
-    for (const v1::Artifact& artifact : input.artifacts()) {
-      for (const v1::ArtifactFile& file : artifact.files()) {
-        if (seen.insert(file.blob().sha256()).second) *lease.add_blobs() = file;
-      }
-    }
-  }
-}
-
-v1::Lease LeaseMessage(const JobRow& row, std::string request, absl::Duration term) {
-  v1::Lease lease;
-  lease.set_token(row.lease_token);
-  lease.set_job(row.job.id());
-  lease.set_attempt(row.job.attempts_size());
-  lease.mutable_term()->set_seconds(absl::IDivDuration(term, absl::Seconds(1), &term));
-  lease.mutable_term()->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(term)));
-  lease.set_request(std::move(request));
-  AddBlobs(row.job, lease);
-  return lease;
-}
 
 // 0 for NaN.
 double ProgressFraction(const v1::SlotProgress& progress) {
@@ -81,66 +51,21 @@ void LeaseDesk::Restore(const JobRow& row, std::string request) {
   OpenLease& lease = leases_[row.lease_token];
   lease.lease = LeaseMessage(row, std::move(request), options_.lease_term);
   lease.slot = row.job.attempts().rbegin()->slot();
+  lease.tenant = row.job.tenant();
+  ++running_[lease.tenant];
   lease.started = row.job.attempts().rbegin()->has_start_time();
-  lease.cancel = row.job.cancel_requested();
+  lease.cancel = row.job.cancel_requested() || row.job.deadline_exceeded();
   lease.expiry = clock_->Monotonic() + options_.lease_term;
   WatchExpiry(lease, lease.expiry);
 }
 
 JobStore::Done LeaseDesk::Counted(JobStore::Done done) {
   ++writes_;
-  return [self = shared_from_this(),
-          done = std::move(done)](absl::StatusOr<JobStore::Changed> changed) {
-    done(std::move(changed));
+  return [self = shared_from_this(), done = std::move(done)](JobStore::Changes changes) {
+    done(std::move(changes));
     absl::MutexLock lock(&self->mu_);
     --self->writes_;
   };
-}
-
-// --- Claim ---
-
-void LeaseDesk::Claim(Slot& slot) {
-  slot.claiming = true;
-  slot.claim_again = false;
-  const v1::SynchronizeRequest& request = slot.last;
-  SlotOffer offer{.device_kind = request.engine().device_kind(),
-                  .memory_bytes = request.memory_bytes()};
-  offer.analyses.assign(request.analyses().begin(), request.analyses().end());
-  auto lease = [this, name = request.slot(), engine = request.engine(), embedded = slot.embedded,
-                token = RandomHex(16)](JobRow& row, v1::JobEvent& event) {
-    const absl::Time now = clock_->Now();
-    RETURN_IF_ERROR(Lease(row.job, name, engine, now));
-    row.lease_token = token;
-    row.embedded = embedded;
-    event = EventOf(row.job, now, absl::StrCat("leased to ", name));
-    return absl::OkStatus();
-  };
-  store_->Claim(std::move(offer), std::move(lease),
-                Counted([this, name = request.slot()](absl::StatusOr<JobStore::Changed> changed) {
-                  Claimed(name, std::move(changed));
-                }));
-}
-
-void LeaseDesk::Claimed(const std::string& name, absl::StatusOr<JobStore::Changed> changed) {
-  {
-    absl::MutexLock lock(&mu_);
-    Slot& slot = slots_[name];
-    slot.claiming = false;
-    if (changed.ok()) {
-      const std::string& token = changed->row.lease_token;
-      OpenLease& lease = leases_[token];
-      lease.lease = LeaseMessage(changed->row, std::move(changed->request), options_.lease_term);
-      lease.slot = name;
-      lease.incarnation = slot.last.incarnation();
-      lease.expiry = clock_->Monotonic() + options_.lease_term;
-      slot.token = token;
-      WatchExpiry(lease, lease.expiry);
-    } else if (!absl::IsNotFound(changed.status()) && slot.poll != nullptr) {
-      slot.poll->Reply(changed.status());
-    }
-    if (changed.ok() || slot.claim_again || slot.late) Settle(slot);
-  }
-  if (changed.ok()) on_changed_(*changed);
 }
 
 // --- Progress ---
@@ -149,6 +74,9 @@ void LeaseDesk::HearHolder(OpenLease& lease, const v1::SynchronizeRequest& reque
   const absl::Duration now = clock_->Monotonic();
   lease.expiry = now + options_.lease_term;
   if (lease.ending) return;
+  if (request.state() == v1::FETCHING && lease.fetching == absl::InfinitePast()) {
+    lease.fetching = clock_->Now();
+  }
   if (request.state() == v1::DONE) {
     End(lease, request.report());
     return;
@@ -166,21 +94,20 @@ void LeaseDesk::HearHolder(OpenLease& lease, const v1::SynchronizeRequest& reque
 }
 
 void LeaseDesk::StoreProgress(OpenLease& lease, bool started) {
-  auto store = [this, token = lease.lease.token(), progress = lease.progress, started](
-                   JobRow& row, v1::JobEvent& event) {
-    RETURN_IF_ERROR(CheckToken(row, token));
+  auto store = [this, token = lease.lease.token(), progress = lease.progress, started,
+                fetching = lease.fetching](JobTransaction& transaction) -> absl::Status {
+    ASSIGN_OR_RETURN(JobRow row, transaction.GetLeased(token));
     const absl::Time now = clock_->Now();
-    if (started) RETURN_IF_ERROR(Start(row.job, now));
+    if (started) RETURN_IF_ERROR(Start(row.job, fetching, now));
     row.job.set_progress(ProgressFraction(progress));
     row.job.set_phase(progress.phase());
-    event = EventOf(row.job, now, started ? "started" : progress.message());
-    return absl::OkStatus();
+    v1::JobEvent event = EventOf(row.job, now, started ? "started" : progress.message());
+    return transaction.Put(std::move(row), std::move(event));
   };
-  store_->Change(
-      lease.lease.job(), std::move(store),
-      Counted([this](absl::StatusOr<JobStore::Changed> changed) {
-        if (changed.ok()) return on_changed_(*changed);
-        Log(LogLevel::kWarning, "progress_not_stored", {{"reason", changed.status().message()}});
+  store_->Transact(
+      std::move(store), Counted([this](JobStore::Changes changes) {
+        if (changes.ok()) return on_changed_(*changes);
+        Log(LogLevel::kWarning, "progress_not_stored", {{"reason", changes.status().message()}});
       }));
 }
 
@@ -189,41 +116,39 @@ void LeaseDesk::StoreProgress(OpenLease& lease, bool started) {
 void LeaseDesk::End(OpenLease& lease, v1::AttemptReport report) {
   lease.ending = true;
   const std::string token = lease.lease.token();
-  auto end = [this, token, report = std::move(report)](JobRow& row, v1::JobEvent& event) {
-    RETURN_IF_ERROR(CheckToken(row, token));
-    const absl::Time now = clock_->Now();
-    RETURN_IF_ERROR(EndAttempt(row.job, report, now));
-    event = EventOf(row.job, now,
-                    absl::StrCat("attempt ", row.job.attempts_size(), ": ", report.outcome()));
-    return absl::OkStatus();
+  const std::string outcome = report.outcome();
+  auto end = [this, token,
+              report = std::move(report)](JobTransaction& transaction) -> absl::Status {
+    ASSIGN_OR_RETURN(JobRow row, transaction.GetLeased(token));
+    return EndLeased(transaction, std::move(row), report, options_.backoff, clock_->Now());
   };
-  store_->Change(lease.lease.job(), std::move(end),
-                 Counted([this, token](absl::StatusOr<JobStore::Changed> changed) {
-                   Ended(token, std::move(changed));
-                 }));
+  store_->Transact(std::move(end), Counted([this, token, outcome](JobStore::Changes changes) {
+                     Ended(token, outcome, std::move(changes));
+                   }));
 }
 
-void LeaseDesk::Ended(const std::string& token, absl::StatusOr<JobStore::Changed> changed) {
+void LeaseDesk::Ended(const std::string& token, const std::string& outcome,
+                      JobStore::Changes changes) {
   {
     absl::MutexLock lock(&mu_);
     OpenLease& lease = leases_.at(token);
     Slot* slot = nullptr;
-    if (auto found = slots_.find(lease.slot);
-        found != slots_.end() && found->second.token == token) {
-      slot = &found->second;
-    }
-    if (changed.ok() || absl::IsAborted(changed.status()) || absl::IsNotFound(changed.status())) {
-      if (slot != nullptr) slot->token.clear();
+    if (auto found = slots_.find(lease.slot); found != slots_.end()) slot = &found->second;
+    const bool holds = slot != nullptr && slot->token == token;
+    if (changes.ok() || absl::IsAborted(changes.status()) || absl::IsNotFound(changes.status())) {
+      if (slot != nullptr) NoteEnd(*slot, lease.lease.job(), outcome);
+      if (holds) slot->token.clear();
       if (lease.timer) errands_->Cancel(*lease.timer);
+      --running_[lease.tenant];
       leases_.erase(token);
     } else {  // not stored: the slot may mend its report, else it is lost when its time is over
       lease.ending = false;
-      if (slot != nullptr && slot->poll != nullptr) slot->poll->Reply(changed.status());
+      if (holds && slot->poll != nullptr) slot->poll->Reply(changes.status());
       WatchExpiry(lease, std::max(lease.expiry, clock_->Monotonic() + kEndRetry));
     }
-    if (slot != nullptr) Settle(*slot);
+    if (holds) Settle(*slot);
   }
-  if (changed.ok()) on_changed_(*changed);
+  if (changes.ok()) on_changed_(*changes);
 }
 
 void LeaseDesk::WatchExpiry(OpenLease& lease, absl::Duration when) {
@@ -244,13 +169,20 @@ void LeaseDesk::LeaseMayBeOver(const std::string& token) {
                                          absl::FormatDuration(options_.lease_term))));
 }
 
-void LeaseDesk::CancelRequested(const std::string& job) {
+void LeaseDesk::StopRequested(const std::string& job) {
   absl::MutexLock lock(&mu_);
   for (auto& [token, lease] : leases_) {
     if (lease.lease.job() != job) continue;
     lease.cancel = true;
     if (auto slot = slots_.find(lease.slot); slot != slots_.end()) Settle(slot->second);
   }
+}
+
+void LeaseDesk::TookOver(const JobRow& row) {
+  absl::MutexLock lock(&mu_);
+  auto found = leases_.find(row.lease_token);
+  if (found == leases_.end()) return;
+  found->second.lease.set_job(row.job.id());
 }
 
 // --- Polls ---
@@ -288,7 +220,7 @@ std::optional<v1::SynchronizeResponse> LeaseDesk::Decide(Slot& slot) {
   v1::SynchronizeResponse response;
   response.set_desired(v1::IDLE);
   if (request.state() == v1::IDLE && lease == nullptr) {
-    if (!slot.claiming && !request.draining() && (!slot.late || slot.claim_again)) Claim(slot);
+    if (!slot.claiming && !slot.late && TakesWork(slot)) Claim(slot);
     return slot.late && !slot.claiming ? std::optional(response) : std::nullopt;
   }
   if (lease == nullptr || (request.state() != v1::IDLE && request.lease_token() != slot.token))

@@ -3,9 +3,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/log.h"
 #include "core/base/status_macros.h"
 #include "server/jobs/lease_desk.h"
 #include "server/jobs/lifecycle.h"
+#include "server/store/messages.h"
 
 namespace radiograph {
 namespace {
@@ -14,19 +16,23 @@ constexpr size_t kSlotNameBytesMax = 128;
 constexpr size_t kProgressTextBytesMax = 4 << 10;
 constexpr int kOfferedAnalysesMax = 1000;
 
-std::string Described(const v1::Job& job) {
-  return absl::StrCat(job.analysis(), "@", job.analysis_version());
-}
+constexpr size_t kCrashesInARow = 3;
+constexpr absl::Duration kQuarantineMin = absl::Seconds(30);
+constexpr absl::Duration kQuarantineMax = absl::Minutes(30);
 
-bool Offers(const v1::SynchronizeRequest& slot, const v1::Job& job) {
+bool Offers(const v1::SynchronizeRequest& slot, const JobNeeds& needs) {
   return std::any_of(
       slot.analyses().begin(), slot.analyses().end(), [&](const v1::OfferedAnalysis& offered) {
-        return offered.name() == job.analysis() && offered.version() == job.analysis_version();
+        return offered.name() == needs.analysis && offered.version() == needs.version;
       });
 }
 
-bool HasDevice(const v1::SynchronizeRequest& slot, const v1::Job& job) {
-  return job.device_kind().empty() || job.device_kind() == slot.engine().device_kind();
+bool HasDevice(const v1::SynchronizeRequest& slot, const JobNeeds& needs) {
+  return needs.device_kind.empty() || needs.device_kind == slot.engine().device_kind();
+}
+
+bool Suits(const v1::SynchronizeRequest& slot, const JobNeeds& needs) {
+  return Offers(slot, needs) && HasDevice(slot, needs) && needs.memory_bytes <= slot.memory_bytes();
 }
 
 absl::Status CheckReport(const v1::AttemptReport& report) {
@@ -79,8 +85,8 @@ absl::Status LeaseDesk::Admit(const v1::SynchronizeRequest& request) {
 void LeaseDesk::ForgetSilentSlots() {
   std::erase_if(slots_, [&](const auto& entry) {
     const Slot& slot = entry.second;
-    return !IsAlive(slot) && slot.token.empty() && !slot.claiming &&
-           (slot.poll == nullptr || slot.poll->answered());
+    return !IsAlive(slot) && clock_->Monotonic() >= slot.quarantine_end && slot.token.empty() &&
+           !slot.claiming && (slot.poll == nullptr || slot.poll->answered());
   });
 }
 
@@ -93,25 +99,44 @@ LeaseDesk::OpenLease* LeaseDesk::LeaseOf(const Slot& slot) {
   return found == leases_.end() ? nullptr : &found->second;
 }
 
-bool LeaseDesk::Fits(const Slot& slot, const JobRow& row) const {
-  return Offers(slot.last, row.job) && HasDevice(slot.last, row.job) &&
-         row.memory_bytes <= slot.last.memory_bytes();
+bool LeaseDesk::IsDrained(const std::string& slot) const {
+  return drained_.contains(slot) || drained_.contains(slot.substr(0, slot.rfind('/')));
 }
 
-// Wakes one slot. Slots whose claim is on its way may have looked before this job was there: they
-// look again.
-void LeaseDesk::JobQueued(const JobRow& row) {
-  absl::MutexLock lock(&mu_);
-  for (auto& [name, slot] : slots_) {
-    if (slot.claiming || !slot.token.empty() || slot.last.state() != v1::IDLE ||
-        slot.last.draining())
-      continue;
-    if (slot.poll == nullptr || slot.poll->answered() || !Fits(slot, row)) continue;
-    return Claim(slot);
+bool LeaseDesk::TakesWork(const Slot& slot) const {
+  return !slot.last.draining() && !IsDrained(slot.last.slot()) &&
+         clock_->Monotonic() >= slot.quarantine_end;
+}
+
+// A slot that crashed under the job is for it only when no other will do.
+bool LeaseDesk::Fits(const Slot& slot, const JobNeeds& needs) const {
+  if (!Suits(slot.last, needs)) return false;
+  auto crashed = [&](const Slot& one) {
+    return std::find(needs.crashed_on.begin(), needs.crashed_on.end(), one.last.slot()) !=
+           needs.crashed_on.end();
+  };
+  if (!crashed(slot)) return true;
+  return std::none_of(
+      slots_.begin(), slots_.end(), [&](const auto& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+        const Slot& other = entry.second;
+        return IsAlive(other) && TakesWork(other) && !crashed(other) && Suits(other.last, needs);
+      });
+}
+
+void LeaseDesk::NoteEnd(Slot& slot, const std::string& job, absl::string_view outcome) {
+  if (outcome == "SUCCEEDED" || outcome == "FAILED" || outcome == "OUT_OF_MEMORY") {
+    slot.crashed.clear();
+    slot.quarantines = 0;
   }
-  for (auto& [name, slot] : slots_) {
-    if (slot.claiming && Fits(slot, row)) slot.claim_again = true;
-  }
+  if (outcome != "CRASHED") return;
+  slot.crashed.insert(job);
+  if (slot.crashed.size() < kCrashesInARow) return;
+  slot.crashed.clear();
+  const absl::Duration pause =
+      std::min(kQuarantineMax, kQuarantineMin * (1 << std::min(slot.quarantines++, 10)));
+  slot.quarantine_end = clock_->Monotonic() + pause;
+  Log(LogLevel::kError, "slot_in_quarantine",
+      {{"slot", slot.last.slot()}, {"seconds", absl::ToInt64Seconds(pause)}});
 }
 
 std::optional<v1::SlotProgress> LeaseDesk::LatestProgress(const std::string& job) {
@@ -124,27 +149,44 @@ std::optional<v1::SlotProgress> LeaseDesk::LatestProgress(const std::string& job
 
 std::string LeaseDesk::PendingReason(const JobRow& row) {
   const v1::Job& job = row.job;
-  bool anybody = false, offered = false, device = false, busy = true;
+  if (!job.merged_into().empty()) {
+    return absl::StrCat("job ", job.merged_into(), " does the same work; its result is awaited");
+  }
+  if (job.has_not_before() && FromTimestamp(job.not_before()) > clock_->Now()) {
+    return absl::StrCat(
+        job.attempts().empty() ? "not before " : "tried again at ",
+        absl::FormatTime(absl::RFC3339_sec, FromTimestamp(job.not_before()), absl::UTCTimeZone()));
+  }
+  const JobNeeds needs = NeedsOf(row);
+  const std::string analysis = absl::StrCat(needs.analysis, "@", needs.version);
+  bool anybody = false, offered = false, device = false, open = false, busy = true;
   int64_t memory_max = 0;
   absl::MutexLock lock(&mu_);
+  if (auto found = running_.find(job.tenant());
+      found != running_.end() && found->second >= options_.running_jobs_per_tenant_max) {
+    return absl::StrCat(found->second, " jobs of this tenant run, and no more may");
+  }
   for (const auto& [name, slot] : slots_) {
-    if (!IsAlive(slot) || slot.last.draining()) continue;
+    if (!IsAlive(slot) || slot.last.draining() || IsDrained(name)) continue;
     anybody = true;
-    if (!Offers(slot.last, job)) continue;
+    if (!Offers(slot.last, needs)) continue;
     offered = true;
-    if (!HasDevice(slot.last, job)) continue;
+    if (!HasDevice(slot.last, needs)) continue;
     device = true;
     memory_max = std::max(memory_max, slot.last.memory_bytes());
-    busy = busy && (!Fits(slot, row) || !slot.token.empty());
+    if (!TakesWork(slot)) continue;
+    open = true;
+    busy = busy && (!Fits(slot, needs) || !slot.token.empty() || slot.claiming);
   }
   if (!anybody) return "no worker is there";
-  if (!offered) return absl::StrCat("no worker offers ", Described(job));
-  if (!device) return absl::StrCat("no worker offers ", Described(job), " on ", job.device_kind());
+  if (!offered) return absl::StrCat("no worker offers ", analysis);
+  if (!device) return absl::StrCat("no worker offers ", analysis, " on ", job.device_kind());
   if (memory_max < row.memory_bytes) {
     return absl::StrCat("it needs ", row.memory_bytes,
-                        " bytes of memory; the largest worker that offers ", Described(job),
-                        " gives ", memory_max);
+                        " bytes of memory; the largest worker that offers ", analysis, " gives ",
+                        memory_max);
   }
+  if (!open) return "the workers that can run it are in quarantine after crashes";
   return busy ? "all workers that can run it are busy" : "it is about to be taken";
 }
 
@@ -158,6 +200,12 @@ v1::ListWorkersResponse LeaseDesk::ListWorkers() {
     worker.set_state(slot.last.state());
     *worker.mutable_engine() = slot.last.engine();
     worker.set_embedded(slot.embedded);
+    worker.set_draining(slot.last.draining() || IsDrained(name));
+    const absl::Duration quarantine = slot.quarantine_end - clock_->Monotonic();
+    if (quarantine > absl::ZeroDuration()) {
+      worker.set_quarantine(absl::StrCat(kCrashesInARow, " crashes in a row; for ",
+                                         absl::ToInt64Seconds(quarantine) + 1, " s more"));
+    }
     if (const OpenLease* lease = LeaseOf(slot)) worker.set_job(lease->lease.job());
   }
   return response;

@@ -177,7 +177,7 @@ TEST_F(LeasesTest, ARunningJobIsCancelledThroughItsSlot) {
   const v1::Lease lease = Take();
   auto busy = Poll(Holder(lease, v1::BUSY));
   EXPECT_FALSE(busy->has_value());
-  ASSERT_OK_AND_ASSIGN(v1::Job job, jobs_->Cancel(id));
+  ASSERT_OK_AND_ASSIGN(v1::Job job, jobs_->Cancel(Key(id)));
   EXPECT_EQ(job.state(), v1::RUNNING);
   EXPECT_TRUE(job.cancel_requested());
   Settle();
@@ -197,13 +197,13 @@ TEST_F(LeasesTest, ARunningJobIsCancelledThroughItsSlot) {
 TEST_F(LeasesTest, ACancelIsRememberedWhenTheSlotOrTheServerIsLost) {
   const std::string lost = Create();
   Take();
-  ASSERT_OK(jobs_->Cancel(lost));
+  ASSERT_OK(jobs_->Cancel(Key(lost)));
   Advance(absl::Seconds(30));
   ExpectState(lost, v1::CANCELLED, 1);
 
   const std::string restarted = Create();
   const v1::Lease lease = Take();
-  ASSERT_OK(jobs_->Cancel(restarted));
+  ASSERT_OK(jobs_->Cancel(Key(restarted)));
   Restart();
   ASSERT_OK_AND_ASSIGN(auto answer, Ask(Holder(lease, v1::BUSY)));
   EXPECT_TRUE(answer.cancel());

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "core/base/digest.h"
 #include "core/base/status_macros.h"
 #include "core/results/bundle.h"
 #include "google/rpc/code.pb.h"
@@ -12,55 +14,131 @@
 namespace radiograph {
 namespace {
 
-struct Transition {
-  v1::JobState from;
-  Happening what;
-  v1::JobState to;
-};
+using H = Happening;
+using G = Guard;
 
-// A transition back to QUEUED has exceptions: see NextState.
+constexpr char kAnAttempt[] = "a new attempt: slot, engine, times; the lease token";
+constexpr char kEnd[] = "error, end_time";
+constexpr char kEndOfBoth[] = "end of the attempt; error, end_time";
+constexpr char kAgain[] = "end of the attempt; not_before: now + back-off";
+
 constexpr Transition kTransitions[] = {
-    {v1::QUEUED, Happening::kLeased, v1::RUNNING},
-    {v1::QUEUED, Happening::kCancelRequested, v1::CANCELLED},
-    {v1::RUNNING, Happening::kCancelRequested, v1::RUNNING},
-    {v1::RUNNING, Happening::kStarted, v1::RUNNING},
-    {v1::RUNNING, Happening::kProgressed, v1::RUNNING},
-    {v1::RUNNING, Happening::kSucceeded, v1::SUCCEEDED},
-    {v1::RUNNING, Happening::kFailed, v1::FAILED},
-    {v1::RUNNING, Happening::kCrashed, v1::QUEUED},
-    {v1::RUNNING, Happening::kLost, v1::QUEUED},
-    {v1::RUNNING, Happening::kPreempted, v1::QUEUED},
-    {v1::RUNNING, Happening::kCancelled, v1::QUEUED},
+    {v1::QUEUED, H::kLeased, G::kAlways, v1::RUNNING, kAnAttempt},
+    {v1::QUEUED, H::kCancelRequested, G::kAlways, v1::CANCELLED, kEnd},
+    {v1::QUEUED, H::kDeadlinePassed, G::kAlways, v1::FAILED, kEnd},
+    {v1::QUEUED, H::kTookOver, G::kAlways, v1::RUNNING, "the other's attempts and lease token"},
+    {v1::QUEUED, H::kMergedSucceeded, G::kAlways, v1::SUCCEEDED,
+     "the other's attempts and result; end_time"},
+    {v1::QUEUED, H::kMergedFailed, G::kAlways, v1::FAILED,
+     "the other's attempts and error; end_time"},
+    {v1::RUNNING, H::kStarted, G::kAlways, v1::RUNNING, "fetch_time and start_time of the attempt"},
+    {v1::RUNNING, H::kProgressed, G::kAlways, v1::RUNNING, "progress, phase"},
+    {v1::RUNNING, H::kCancelRequested, G::kAlways, v1::RUNNING,
+     "cancel_requested; the slot is told to stop"},
+    {v1::RUNNING, H::kDeadlinePassed, G::kAlways, v1::RUNNING,
+     "deadline_exceeded; the slot is told to stop"},
+    {v1::RUNNING, H::kLeft, G::kLate, v1::FAILED, kEndOfBoth},
+    {v1::RUNNING, H::kLeft, G::kAlways, v1::CANCELLED, kEndOfBoth},
+    {v1::RUNNING, H::kSucceeded, G::kAlways, v1::SUCCEEDED,
+     "end of the attempt; result, result_digest, end_time"},
+    {v1::RUNNING, H::kOutOfMemory, G::kAlways, v1::FAILED, kEndOfBoth},
+    {v1::RUNNING, H::kFailed, G::kCancelAsked, v1::CANCELLED, kEndOfBoth},
+    {v1::RUNNING, H::kFailed, G::kLate, v1::FAILED, kEndOfBoth},
+    {v1::RUNNING, H::kFailed, G::kTransient, v1::QUEUED, kAgain},
+    {v1::RUNNING, H::kFailed, G::kAlways, v1::FAILED, kEndOfBoth},
+    {v1::RUNNING, H::kCrashed, G::kCancelAsked, v1::CANCELLED, kEndOfBoth},
+    {v1::RUNNING, H::kCrashed, G::kLate, v1::FAILED, kEndOfBoth},
+    {v1::RUNNING, H::kCrashed, G::kAttemptsLeft, v1::QUEUED, kAgain},
+    {v1::RUNNING, H::kCrashed, G::kAlways, v1::FAILED, kEndOfBoth},
+    {v1::RUNNING, H::kLost, G::kCancelAsked, v1::CANCELLED, kEndOfBoth},
+    {v1::RUNNING, H::kLost, G::kLate, v1::FAILED, kEndOfBoth},
+    {v1::RUNNING, H::kLost, G::kAttemptsLeft, v1::QUEUED, kAgain},
+    {v1::RUNNING, H::kLost, G::kAlways, v1::FAILED, kEndOfBoth},
+    {v1::RUNNING, H::kPreempted, G::kCancelAsked, v1::CANCELLED, kEndOfBoth},
+    {v1::RUNNING, H::kPreempted, G::kLate, v1::FAILED, kEndOfBoth},
+    {v1::RUNNING, H::kPreempted, G::kAlways, v1::QUEUED, "end of the attempt; none is burned"},
+    {v1::RUNNING, H::kCancelled, G::kCancelAsked, v1::CANCELLED, kEndOfBoth},
+    {v1::RUNNING, H::kCancelled, G::kLate, v1::FAILED, kEndOfBoth},
+    {v1::RUNNING, H::kCancelled, G::kAlways, v1::QUEUED, "end of the attempt; none is burned"},
 };
 
-struct HappeningName {
-  Happening what;
+template <typename T>
+struct Named {
+  T what;
   const char* name;
 };
-constexpr HappeningName kNames[] = {
-    {Happening::kLeased, "LEASED"},       {Happening::kStarted, "STARTED"},
-    {Happening::kProgressed, "PROGRESS"}, {Happening::kCancelRequested, "CANCEL_REQUESTED"},
-    {Happening::kSucceeded, "SUCCEEDED"}, {Happening::kFailed, "FAILED"},
-    {Happening::kCrashed, "CRASHED"},     {Happening::kLost, "LOST"},
-    {Happening::kPreempted, "PREEMPTED"}, {Happening::kCancelled, "CANCELLED"},
+constexpr Named<Happening> kHappenings[] = {
+    {H::kLeased, "leased"},
+    {H::kStarted, "started"},
+    {H::kProgressed, "progressed"},
+    {H::kCancelRequested, "cancel requested"},
+    {H::kDeadlinePassed, "deadline passed"},
+    {H::kLeft, "left to a merged job"},
+    {H::kTookOver, "took over"},
+    {H::kMergedSucceeded, "merged work succeeded"},
+    {H::kMergedFailed, "merged work failed"},
+    {H::kSucceeded, "SUCCEEDED"},
+    {H::kFailed, "FAILED"},
+    {H::kOutOfMemory, "OUT_OF_MEMORY"},
+    {H::kCrashed, "CRASHED"},
+    {H::kLost, "LOST"},
+    {H::kPreempted, "PREEMPTED"},
+    {H::kCancelled, "CANCELLED"},
+};
+constexpr Named<Guard> kGuards[] = {
+    {G::kAlways, ""},
+    {G::kCancelAsked, "cancel requested"},
+    {G::kLate, "deadline passed"},
+    {G::kTransient, "UNAVAILABLE, attempts left"},
+    {G::kAttemptsLeft, "attempts left"},
 };
 
-const char* NameOf(Happening what) {
-  for (const HappeningName& entry : kNames) {
+template <typename T, size_t n>
+const char* FindName(const Named<T> (&names)[n], T what) {
+  for (const Named<T>& entry : names) {
     if (entry.what == what) return entry.name;
   }
   return "?";
 }
 
-bool IsCrash(absl::string_view outcome) { return outcome == "CRASHED" || outcome == "LOST"; }
+// An attempt that counts against max_attempts.
+bool IsBurned(absl::string_view outcome, const google::rpc::Status& error) {
+  return outcome == "CRASHED" || outcome == "LOST" ||
+         (outcome == "FAILED" && error.code() == google::rpc::UNAVAILABLE);
+}
 
-// Where a job goes whose open attempt ends with `what` and without a result.
-v1::JobState AfterLostAttempt(const v1::Job& job, Happening what) {
-  if (job.cancel_requested()) return v1::CANCELLED;
-  int64_t crashes = what == Happening::kCrashed || what == Happening::kLost ? 1 : 0;
-  for (const v1::Attempt& attempt : job.attempts()) crashes += IsCrash(attempt.outcome());
-  const bool enough = crashes >= kCrashesMax || job.attempts_size() >= kAttemptsMax;
-  return enough ? v1::FAILED : v1::QUEUED;
+int BurnedAttempts(const v1::Job& job) {
+  return static_cast<int>(std::count_if(
+      job.attempts().begin(), job.attempts().end(),
+      [](const v1::Attempt& attempt) { return IsBurned(attempt.outcome(), attempt.error()); }));
+}
+
+bool Holds(Guard guard, const v1::Job& job, const google::rpc::Status& error) {
+  const int max = job.max_attempts() > 0 ? job.max_attempts() : kMaxAttemptsDefault;
+  const bool left = BurnedAttempts(job) + 1 < max;  // the open attempt isn't counted yet
+  switch (guard) {
+    case Guard::kAlways:
+      return true;
+    case Guard::kCancelAsked:
+      return job.cancel_requested();
+    case Guard::kLate:
+      return job.deadline_exceeded();
+    case Guard::kTransient:
+      return error.code() == google::rpc::UNAVAILABLE && left;
+    case Guard::kAttemptsLeft:
+      return left;
+  }
+  return false;
+}
+
+absl::StatusOr<v1::JobState> NextState(const v1::Job& job, Happening what,
+                                       const google::rpc::Status& error = {}) {
+  for (const Transition& row : kTransitions) {
+    if (row.from == job.state() && row.what == what && Holds(row.guard, job, error)) return row.to;
+  }
+  return absl::FailedPreconditionError(absl::StrCat("job ", job.id(), " is ",
+                                                    v1::JobState_Name(job.state()), ": no '",
+                                                    NameOf(what), "' for it"));
 }
 
 // The last `bytes_max` bytes, from the start of a character on.
@@ -70,22 +148,29 @@ std::string Tail(absl::string_view text, size_t bytes_max) {
   return std::string(text);
 }
 
-google::rpc::Status ErrorOf(const v1::AttemptReport& report, absl::string_view otherwise) {
-  google::rpc::Status error = report.error();
-  if (error.code() == google::rpc::OK) error.set_code(google::rpc::INTERNAL);
-  if (error.message().empty()) error.set_message(std::string(otherwise));
-  return error;
+void SetError(v1::Job& job, google::rpc::Code code, std::string message) {
+  job.mutable_error()->set_code(code);
+  job.mutable_error()->set_message(std::move(message));
 }
 
-void SetEnd(v1::Job& job, v1::JobState state, absl::Time now) {
-  job.set_state(state);
-  *job.mutable_end_time() = ToTimestamp(now);
-}
-
-void SetCancelled(v1::Job& job, absl::Time now) {
-  job.mutable_error()->set_code(google::rpc::CANCELLED);
-  job.mutable_error()->set_message("cancelled on request");
-  SetEnd(job, v1::CANCELLED, now);
+// The error of a job that ends without a result.
+void SetEndError(v1::Job& job, Happening what, const google::rpc::Status& error) {
+  if (job.state() == v1::CANCELLED) {
+    return SetError(job, google::rpc::CANCELLED, "cancelled on request");
+  }
+  if (job.deadline_exceeded()) {
+    return SetError(job, google::rpc::DEADLINE_EXCEEDED,
+                    "the time-out given with the job was over before it ended");
+  }
+  *job.mutable_error() = error;
+  if (error.code() == google::rpc::OK) job.mutable_error()->set_code(google::rpc::INTERNAL);
+  if (error.message().empty()) {
+    job.mutable_error()->set_message(absl::StrCat("the attempt ended ", NameOf(what)));
+  }
+  if (what != Happening::kFailed && what != Happening::kOutOfMemory) {
+    job.mutable_error()->set_message(absl::StrCat("given up after ", BurnedAttempts(job),
+                                                  " attempts; the last: ", job.error().message()));
+  }
 }
 
 absl::StatusOr<std::string> DigestOf(const v1::AttemptReport& report) {
@@ -103,34 +188,63 @@ void CloseAttempt(v1::Job& job, const v1::AttemptReport& report, absl::Time now)
   }
   v1::Attempt& attempt = *job.mutable_attempts()->rbegin();
   *attempt.mutable_end_time() = ToTimestamp(now);
-  attempt.set_outcome(report.outcome());
+  const bool late = report.outcome() == "CANCELLED" && job.deadline_exceeded();
+  attempt.set_outcome(late ? "DEADLINE" : report.outcome());
   if (report.has_error()) *attempt.mutable_error() = report.error();
+  attempt.set_help(report.help());
   attempt.set_stderr_tail(Tail(report.stderr_tail(), kStderrTailBytesMax));
   attempt.set_peak_host_bytes(report.peak_host_bytes());
   attempt.set_peak_device_bytes(report.peak_device_bytes());
 }
 
+// Preempted attempts are not bounded; the record is.
+void ForgetOldAttempts(v1::Job& job) {
+  auto& attempts = *job.mutable_attempts();
+  for (int i = 0; i < attempts.size() && attempts.size() >= kAttemptsKeptMax;) {
+    if (IsBurned(attempts[i].outcome(), attempts[i].error())) {
+      ++i;
+    } else {
+      attempts.DeleteSubrange(i, 1);
+    }
+  }
+}
+
+void BackToQueue(v1::Job& job, absl::Duration pause, absl::Time now) {
+  job.set_progress(0);
+  job.clear_phase();
+  if (pause > absl::ZeroDuration()) *job.mutable_not_before() = ToTimestamp(now + pause);
+}
+
 }  // namespace
+
+absl::Span<const Transition> Transitions() { return kTransitions; }
+const char* NameOf(Happening what) { return FindName(kHappenings, what); }
+const char* NameOf(Guard guard) { return FindName(kGuards, guard); }
 
 bool IsFinal(v1::JobState state) {
   return state == v1::SUCCEEDED || state == v1::FAILED || state == v1::CANCELLED;
 }
 
-absl::StatusOr<v1::JobState> NextState(const v1::Job& job, Happening what) {
-  for (const Transition& transition : kTransitions) {
-    if (transition.from != job.state() || transition.what != what) continue;
-    return transition.to == v1::QUEUED ? AfterLostAttempt(job, what) : transition.to;
-  }
-  return absl::FailedPreconditionError(absl::StrCat(
-      "job ", job.id(), " is ", v1::JobState_Name(job.state()), ": no ", NameOf(what), " for it"));
+absl::Duration BackoffAfter(const v1::Job& job, const Backoff& backoff) {
+  constexpr int kDoublingsMax = 30;
+  const int burned = BurnedAttempts(job);
+  if (burned == 0) return absl::ZeroDuration();
+  const std::string digest = Sha256Hex(absl::StrCat(job.id(), " ", burned));
+  uint32_t bits = 0;
+  (void)absl::SimpleHexAtoi(digest.substr(0, 8), &bits);  // digits, eight of them
+  const double chance = bits / 0x1p32;
+  const absl::Duration whole =
+      std::min(backoff.max, backoff.base * (1LL << std::min(burned - 1, kDoublingsMax)));
+  return whole * (1 - chance / 2);
 }
 
 absl::StatusOr<Happening> ParseOutcome(absl::string_view outcome) {
-  for (const HappeningName& entry : kNames) {
+  for (const Named<Happening>& entry : kHappenings) {
     if (entry.what >= Happening::kSucceeded && outcome == entry.name) return entry.what;
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "outcome '", outcome, "' is none of SUCCEEDED, FAILED, CRASHED, PREEMPTED, CANCELLED"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("outcome '", outcome.substr(0, 80),
+                   "' is none of SUCCEEDED, FAILED, OUT_OF_MEMORY, CRASHED, PREEMPTED, CANCELLED"));
 }
 
 v1::JobEvent EventOf(const v1::Job& job, absl::Time now, absl::string_view message) {
@@ -140,7 +254,7 @@ v1::JobEvent EventOf(const v1::Job& job, absl::Time now, absl::string_view messa
   event.set_progress(job.progress());
   event.set_phase(job.phase());
   event.set_message(std::string(message));
-  event.set_attempt(job.attempts_size());
+  if (!job.attempts().empty()) event.set_attempt(job.attempts().rbegin()->number());
   return event;
 }
 
@@ -148,31 +262,51 @@ absl::Status Lease(v1::Job& job, const std::string& slot, const v1::Engine& engi
                    absl::Time now) {
   ASSIGN_OR_RETURN(v1::JobState next, NextState(job, Happening::kLeased));
   job.set_state(next);
-  const int64_t number = job.attempts_size() + 1;
+  ForgetOldAttempts(job);
+  const int64_t number = job.attempts().empty() ? 1 : job.attempts().rbegin()->number() + 1;
+  absl::Time queued = FromTimestamp(job.create_time());
+  if (number > 1) queued = FromTimestamp(job.attempts().rbegin()->end_time());
+  if (job.has_not_before()) queued = std::max(queued, FromTimestamp(job.not_before()));
   v1::Attempt& attempt = *job.add_attempts();
   attempt.set_number(number);
   attempt.set_slot(slot);
   *attempt.mutable_engine() = engine;
+  *attempt.mutable_queue_time() = ToTimestamp(queued);
   *attempt.mutable_lease_time() = ToTimestamp(now);
   return absl::OkStatus();
 }
 
-absl::Status Start(v1::Job& job, absl::Time now) {
+absl::Status Start(v1::Job& job, absl::Time fetching, absl::Time now) {
   RETURN_IF_ERROR(NextState(job, Happening::kStarted).status());
-  *job.mutable_attempts()->rbegin()->mutable_start_time() = ToTimestamp(now);
+  v1::Attempt& attempt = *job.mutable_attempts()->rbegin();
+  if (fetching > absl::InfinitePast()) *attempt.mutable_fetch_time() = ToTimestamp(fetching);
+  *attempt.mutable_start_time() = ToTimestamp(now);
   return absl::OkStatus();
 }
 
-absl::Status RequestCancel(v1::Job& job, absl::Time now) {
-  ASSIGN_OR_RETURN(v1::JobState next, NextState(job, Happening::kCancelRequested));
-  job.set_cancel_requested(true);
-  if (next == v1::CANCELLED) SetCancelled(job, now);
+absl::Status Stop(v1::Job& job, Happening why, bool work_goes_on, absl::Time now) {
+  RETURN_IF_ERROR(NextState(job, why).status());
+  const bool leaves = job.state() == v1::RUNNING && work_goes_on;
+  if (why == Happening::kCancelRequested) job.set_cancel_requested(true);
+  if (why == Happening::kDeadlinePassed) job.set_deadline_exceeded(true);
+  ASSIGN_OR_RETURN(v1::JobState next, NextState(job, leaves ? Happening::kLeft : why));
+  job.set_state(next);
+  if (!IsFinal(next)) return absl::OkStatus();
+  if (leaves) {
+    v1::AttemptReport report;
+    report.set_outcome("CANCELLED");
+    CloseAttempt(job, report, now);
+  }
+  job.clear_merged_into();
+  SetEndError(job, why, {});
+  *job.mutable_end_time() = ToTimestamp(now);
   return absl::OkStatus();
 }
 
-absl::Status EndAttempt(v1::Job& job, const v1::AttemptReport& report, absl::Time now) {
+absl::Status EndAttempt(v1::Job& job, const v1::AttemptReport& report, const Backoff& backoff,
+                        absl::Time now) {
   ASSIGN_OR_RETURN(Happening what, ParseOutcome(report.outcome()));
-  ASSIGN_OR_RETURN(v1::JobState next, NextState(job, what));
+  ASSIGN_OR_RETURN(v1::JobState next, NextState(job, what, report.error()));
   if (next == v1::SUCCEEDED) {
     ASSIGN_OR_RETURN(std::string digest, DigestOf(report));
     job.set_result_digest(digest);
@@ -180,21 +314,39 @@ absl::Status EndAttempt(v1::Job& job, const v1::AttemptReport& report, absl::Tim
     job.set_progress(1);
   }
   CloseAttempt(job, report, now);
+  job.set_state(next);
   if (next == v1::QUEUED) {
-    job.set_state(next);
-    job.set_progress(0);
-    job.clear_phase();
-  } else if (next == v1::CANCELLED) {
-    SetCancelled(job, now);
-  } else {
-    if (next == v1::FAILED)
-      *job.mutable_error() = ErrorOf(report, absl::StrCat("the attempt ended ", report.outcome()));
-    SetEnd(job, next, now);
+    const bool burned = IsBurned(report.outcome(), report.error());
+    BackToQueue(job, burned ? BackoffAfter(job, backoff) : absl::ZeroDuration(), now);
+    return absl::OkStatus();
   }
-  if (next == v1::FAILED && what != Happening::kFailed) {
-    job.mutable_error()->set_message(absl::StrCat("given up after ", job.attempts_size(),
-                                                  " attempts; the last: ", job.error().message()));
-  }
+  if (next != v1::SUCCEEDED) SetEndError(job, what, report.error());
+  *job.mutable_end_time() = ToTimestamp(now);
+  return absl::OkStatus();
+}
+
+absl::Status TakeOver(v1::Job& job, const v1::Job& left) {
+  ASSIGN_OR_RETURN(v1::JobState next, NextState(job, Happening::kTookOver));
+  job.set_state(next);
+  job.clear_merged_into();
+  *job.mutable_attempts() = left.attempts();
+  job.set_progress(left.progress());
+  job.set_phase(left.phase());
+  return absl::OkStatus();
+}
+
+absl::Status EndAs(v1::Job& job, const v1::Job& ended, absl::Time now) {
+  const bool succeeded = ended.state() == v1::SUCCEEDED;
+  ASSIGN_OR_RETURN(v1::JobState next, NextState(job, succeeded ? Happening::kMergedSucceeded
+                                                               : Happening::kMergedFailed));
+  job.set_state(next);
+  job.clear_merged_into();
+  *job.mutable_attempts() = ended.attempts();
+  *job.mutable_result() = ended.result();
+  job.set_result_digest(ended.result_digest());
+  if (!succeeded) *job.mutable_error() = ended.error();
+  if (succeeded) job.set_progress(1);
+  *job.mutable_end_time() = ToTimestamp(now);
   return absl::OkStatus();
 }
 

@@ -196,7 +196,7 @@ TEST_F(SlotsTest, UnderThreadsEveryJobEndsOnce) {
           auto created = jobs_->Create({}, Resolved());
           EXPECT_OK(created);
           if (made % 8 == 0) {
-            EXPECT_OK(jobs_->Cancel(created->job().id()));
+            EXPECT_OK(jobs_->Cancel(Key(created->job().id())));
           }
         }
       });
@@ -221,8 +221,8 @@ TEST_F(SlotsTest, UnderThreadsEveryJobEndsOnce) {
   EXPECT_EQ(snapshot.jobs[v1::QUEUED], 0);
   EXPECT_EQ(snapshot.jobs[v1::RUNNING], 0);
   EXPECT_GT(requeued, 0);
-  ASSERT_OK_AND_ASSIGN(auto counts, store_->jobs.CountByState());
-  EXPECT_EQ(counts[v1::SUCCEEDED], snapshot.jobs[v1::SUCCEEDED]);
+  ASSERT_OK_AND_ASSIGN(auto counts, store_->jobs.Count());
+  EXPECT_EQ((counts[{kDefaultTenant, v1::SUCCEEDED}]), snapshot.jobs[v1::SUCCEEDED]);
 }
 
 TEST_F(SlotsTest, SlotsHaveALimit) {

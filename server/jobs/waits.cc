@@ -6,18 +6,18 @@
 
 namespace radiograph {
 
-void Waits::Wait(const std::string& id, int64_t after_sequence, absl::Duration timeout,
+void Waits::Wait(const JobKey& key, int64_t after_sequence, absl::Duration timeout,
                  std::stop_token stop, Jobs::WaitDone done) {
   auto waiter = std::make_shared<OneWaiter>(errands_, std::move(done));
   // First the entry, then the look: what is committed in between is told by JobChanged.
-  if (!Register(id, {after_sequence, waiter})) {
+  if (!Register(key.id, {after_sequence, waiter})) {
     waiter->Reply(Jobs::Wake::kGivenUp);
     return;
   }
-  absl::StatusOr<JobRow> row = store_->Get(id);
+  absl::StatusOr<JobRow> row = store_->Get(key);
   if (!row.ok()) {
     waiter->Reply(row.status());
-    Forget(id);
+    Forget(key.id);
     return;
   }
   std::weak_ptr<OneWaiter> weak = waiter;

@@ -27,8 +27,8 @@ class Waits {
       : store_(store), clock_(clock), errands_(errands) {}
 
   // Until the job has an event after `after_sequence` or has ended.
-  void Wait(const std::string& id, int64_t after_sequence, absl::Duration timeout,
-            std::stop_token stop, Jobs::WaitDone done);
+  void Wait(const JobKey& key, int64_t after_sequence, absl::Duration timeout, std::stop_token stop,
+            Jobs::WaitDone done);
   // To be called after each commit that changed a job.
   void JobChanged(const JobRow& row);
   // Ends all waits, now and from now on.

@@ -20,6 +20,26 @@ namespace radiograph {
 namespace {
 
 constexpr size_t kRequestIdBytesMax = 64;
+constexpr int64_t kTimestampSecondsMax = 253'402'300'799;  // the end of the year 9999
+
+void CheckSchedule(const v1::CreateJobRequest& request, std::vector<Violation>& violations) {
+  if (!v1::JobPriority_IsValid(request.priority())) {
+    violations.push_back({"priority", "is unknown; NORMAL, HIGH and LOW are allowed"});
+  }
+  if (request.max_attempts() < 0 || request.max_attempts() > kMaxAttemptsMax) {
+    violations.push_back(
+        {"max_attempts", absl::StrCat("is ", request.max_attempts(), "; 1..", kMaxAttemptsMax,
+                                      " is allowed, and 0 for ", kMaxAttemptsDefault)});
+  }
+  if (request.has_timeout() && (request.timeout().seconds() < 0 || request.timeout().nanos() < 0 ||
+                                request.timeout().seconds() > kJobTimeoutSecondsMax)) {
+    violations.push_back({"timeout", absl::StrCat("is ", request.timeout().seconds(), " s; 0..",
+                                                  kJobTimeoutSecondsMax, " is allowed")});
+  }
+  if (request.not_before().seconds() < 0 || request.not_before().seconds() > kTimestampSecondsMax) {
+    violations.push_back({"not_before", "is no time of the years 1970 to 9999"});
+  }
+}
 
 absl::Status CheckRequest(const v1::CreateJobRequest& request) {
   std::vector<Violation> violations;
@@ -36,6 +56,7 @@ absl::Status CheckRequest(const v1::CreateJobRequest& request) {
     violations.push_back({"device_kind", absl::StrCat("is ", JsonString(device.substr(0, 64)),
                                                       "; cpu, cuda or nothing is allowed")});
   }
+  CheckSchedule(request, violations);
   return violations.empty() ? absl::OkStatus() : ViolationsStatus(violations);
 }
 
@@ -118,7 +139,8 @@ absl::StatusOr<ResolvedJob> ResolveJob(const Spec& spec, Store& store, HeaderCac
 absl::StatusOr<v1::CreateJobResponse> CreateJob(Store& store, HeaderCache& headers, Jobs& jobs,
                                                 const v1::CreateJobRequest& request) {
   if (!request.request_id().empty() && !request.validate_only()) {
-    ASSIGN_OR_RETURN(std::optional<v1::CreateJobResponse> earlier, jobs.FindRepeated(request));
+    ASSIGN_OR_RETURN(std::optional<v1::CreateJobResponse> earlier,
+                     jobs.FindRepeated(kDefaultTenant, request));
     if (earlier.has_value()) return *std::move(earlier);
   }
   ASSIGN_OR_RETURN(const Spec* spec, FindSpec(request.analysis()));

@@ -13,6 +13,7 @@
 namespace radiograph {
 
 inline constexpr int64_t kJobArtifactsMax = 4096;       // of all inputs
+inline constexpr int64_t kJobTimeoutSecondsMax = 366 * 24 * 3600;
 inline constexpr int64_t kJobRecordBytesMax = 2 << 20;  // of its pinned inputs and parameters
 
 // Pins every input (NAME, NAME@VERSION), reads headers and asks PrepareJob

@@ -28,8 +28,11 @@ constexpr Rule kRules[] = {
     {"Jobs.Watch", Scope::kRead, CallClass::kWait},
     {"Jobs.Wait", Scope::kRead, CallClass::kWait},
     {"Jobs.Cancel", Scope::kSubmit, CallClass::kCall},
+    {"Jobs.Retry", Scope::kSubmit, CallClass::kCall},
+    {"Jobs.Delete", Scope::kSubmit, CallClass::kCall},
     {"Workers.Synchronize", Scope::kWorker, CallClass::kWait},
     {"Workers.List", Scope::kRead, CallClass::kCall},
+    {"Workers.Drain", Scope::kSubmit, CallClass::kCall},
 };
 
 absl::StatusOr<Rule> FindRule(absl::string_view method) {

@@ -176,18 +176,32 @@ class JobsService final : public v1::Jobs::WithCallbackMethod_Watch<
   }
   grpc::Status Get(ServerContext* context, const v1::GetJobRequest* request,
                    v1::Job* response) override {
-    return Answer(backend_, "Jobs.Get", context, response,
-                  [&] { return backend_.jobs->Get(request->id()); });
+    return Answer(backend_, "Jobs.Get", context, response, [&] {
+      return backend_.jobs->Get({kDefaultTenant, request->id()});
+    });
   }
   grpc::Status List(ServerContext* context, const v1::ListJobsRequest* request,
                     v1::ListJobsResponse* response) override {
     return Answer(backend_, "Jobs.List", context, response,
-                  [&] { return backend_.jobs->List(*request); });
+                  [&] { return backend_.jobs->List(kDefaultTenant, *request); });
   }
   grpc::Status Cancel(ServerContext* context, const v1::CancelJobRequest* request,
                       v1::Job* response) override {
-    return Answer(backend_, "Jobs.Cancel", context, response,
-                  [&] { return backend_.jobs->Cancel(request->id()); });
+    return Answer(backend_, "Jobs.Cancel", context, response, [&] {
+      return backend_.jobs->Cancel({kDefaultTenant, request->id()});
+    });
+  }
+  grpc::Status Retry(ServerContext* context, const v1::RetryJobRequest* request,
+                     v1::Job* response) override {
+    return Answer(backend_, "Jobs.Retry", context, response, [&] {
+      return backend_.jobs->Retry({kDefaultTenant, request->id()}, request->request_id());
+    });
+  }
+  grpc::Status Delete(ServerContext* context, const v1::DeleteJobRequest* request,
+                      google::protobuf::Empty*) override {
+    return Run(backend_, "Jobs.Delete", context, [&] {
+      return backend_.jobs->Delete({kDefaultTenant, request->id()});
+    });
   }
   grpc::ServerWriteReactor<v1::JobEvent>* Watch(CallbackServerContext* context,
                                                 const v1::WatchJobRequest* request) override {
@@ -216,6 +230,14 @@ class WorkersService final
     return Answer(
         backend_, "Workers.List", context, response,
         [&]() -> absl::StatusOr<v1::ListWorkersResponse> { return backend_.jobs->ListWorkers(); });
+  }
+  grpc::Status Drain(ServerContext* context, const v1::DrainRequest* request,
+                     google::protobuf::Empty*) override {
+    return Run(backend_, "Workers.Drain", context, [&] {
+      if (request->resume()) return backend_.jobs->Undrain(request->name());
+      return backend_.jobs->Drain(request->name(), absl::Seconds(request->grace().seconds()) +
+                                                       absl::Nanoseconds(request->grace().nanos()));
+    });
   }
 
  private:

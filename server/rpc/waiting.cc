@@ -52,7 +52,7 @@ class WatchReactor final : public Waiting<grpc::ServerWriteReactor<v1::JobEvent>
   WatchReactor(Backend& backend, grpc::CallbackServerContext* context,
                const v1::WatchJobRequest& request)
       : Waiting(backend, "Jobs.Watch", context),
-        id_(request.id()),
+        key_{kDefaultTenant, request.id()},
         after_(request.after_sequence()) {
     if (Entered()) Read();
   }
@@ -65,7 +65,7 @@ class WatchReactor final : public Waiting<grpc::ServerWriteReactor<v1::JobEvent>
  private:
   void Read() {
     backend_.pool->Post([this] {
-      absl::StatusOr<Jobs::EventPage> page = backend_.jobs->Events(id_, after_, kEventsPerRead);
+      absl::StatusOr<Jobs::EventPage> page = backend_.jobs->Events(key_, after_, kEventsPerRead);
       if (!page.ok()) return End(page.status());
       events_.assign(page->events.begin(), page->events.end());
       ended_ = page->ended;
@@ -82,7 +82,7 @@ class WatchReactor final : public Waiting<grpc::ServerWriteReactor<v1::JobEvent>
       return StartWrite(&current_);
     }
     if (ended_) return End(absl::OkStatus());
-    backend_.jobs->WhenChanged(id_, after_, backend_.heartbeat, stop_.get_token(),
+    backend_.jobs->WhenChanged(key_, after_, backend_.heartbeat, stop_.get_token(),
                                [this](absl::StatusOr<Jobs::Wake> wake) { Woken(wake); });
   }
 
@@ -101,7 +101,7 @@ class WatchReactor final : public Waiting<grpc::ServerWriteReactor<v1::JobEvent>
     StartWrite(&current_);
   }
 
-  const std::string id_;
+  const JobKey key_;
   int64_t after_;
   bool ended_ = false;
   std::deque<v1::JobEvent> events_;
@@ -112,10 +112,12 @@ class WaitReactor final : public Waiting<grpc::ServerUnaryReactor> {
  public:
   WaitReactor(Backend& backend, grpc::CallbackServerContext* context,
               const v1::WaitJobRequest& request, v1::Job* response)
-      : Waiting(backend, "Jobs.Wait", context), id_(request.id()), response_(response) {
+      : Waiting(backend, "Jobs.Wait", context),
+        key_{kDefaultTenant, request.id()},
+        response_(response) {
     if (!Entered()) return;
     const absl::Duration left = absl::FromChrono(context->deadline()) - absl::Now();
-    backend.jobs->WhenEnded(id_, WaitLimit(request, left, backend.wait_max), stop_.get_token(),
+    backend.jobs->WhenEnded(key_, WaitLimit(request, left, backend.wait_max), stop_.get_token(),
                             [this](absl::StatusOr<Jobs::Wake> wake) {
                               if (!wake.ok()) return End(wake.status());
                               if (*wake == Jobs::Wake::kGivenUp) return End(GivenUp());
@@ -126,14 +128,14 @@ class WaitReactor final : public Waiting<grpc::ServerUnaryReactor> {
  private:
   void Answer() {
     backend_.pool->Post([this] {
-      absl::StatusOr<v1::Job> job = backend_.jobs->Get(id_);
+      absl::StatusOr<v1::Job> job = backend_.jobs->Get(key_);
       if (!job.ok()) return End(job.status());
       *response_ = *std::move(job);
       End(absl::OkStatus());
     });
   }
 
-  const std::string id_;
+  const JobKey key_;
   v1::Job* const response_;
 };
 

@@ -8,6 +8,8 @@
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "server/store/state_folder.h"
+#include "server/store/job_store.h"
+#include "server/store/schema.h"
 #include "tests/support/status_matchers.h"
 
 namespace radiograph {
@@ -147,6 +149,27 @@ TEST_F(DatabaseTest, ASchemaOfANewerVersionIsRefused) {
       [](Connection& connection) { return connection.Execute("PRAGMA user_version = 99"); }));
   EXPECT_THAT(Database::Open({.path = path_}),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("schema 99")));
+}
+
+TEST_F(DatabaseTest, JobsOfTheFirstSchemaAreKept) {
+  v1::Job job;
+  job.set_id("old");
+  job.set_state(v1::RUNNING);
+  {
+    ASSERT_OK_AND_ASSIGN(Connection old, Connection::Open(path_, Connection::Mode::kReadWrite));
+    ASSERT_OK(MigrateSchema(old, 1));
+    ASSERT_OK(old.Prepare("INSERT INTO job VALUES (1, 'old', 2, 'a', 1, '', 7, 'r', 'd', 'k', 't', "
+                          "0, 1, ?)")
+                  .BindBlob(1, job.SerializeAsString())
+                  .Run());
+  }
+  auto database = Open();
+  JobStore jobs(database.get());
+  ASSERT_OK_AND_ASSIGN(JobRow row, jobs.Get({kDefaultTenant, "old"}));
+  EXPECT_EQ(row.memory_bytes, 7);
+  EXPECT_EQ(row.lease_token, "t");
+  EXPECT_EQ(row.job.tenant(), kDefaultTenant);
+  EXPECT_TRUE(jobs.FindRequest(kDefaultTenant, "r")->has_value());
 }
 
 TEST_F(DatabaseTest, DamageIsFoundBeforeAnythingElse) {

@@ -4,6 +4,7 @@
 #include "absl/synchronization/notification.h"
 #include "core/base/digest.h"
 #include "core/base/file.h"
+#include "core/base/status_macros.h"
 #include "server/store/messages.h"
 #include "server/store/store.h"
 #include "tests/support/fake_clock.h"
@@ -17,8 +18,6 @@ using ::radiograph::testing::StatusIs;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-absl::Status Nothing(JobRow&, v1::JobEvent&) { return absl::OkStatus(); }
 
 class JobStoreTest : public ::testing::Test {
  protected:
@@ -34,6 +33,7 @@ class JobStoreTest : public ::testing::Test {
   JobRow Row(const std::string& id) {
     JobRow row;
     row.job.set_id(id);
+    row.job.set_tenant(kDefaultTenant);
     row.job.set_analysis("test.analysis");
     row.job.set_analysis_version(1);
     row.job.set_state(v1::QUEUED);
@@ -47,44 +47,49 @@ class JobStoreTest : public ::testing::Test {
     return event;
   }
   void Insert(JobRow row) { ASSERT_OK(TryInsert(std::move(row))); }
-  absl::StatusOr<JobStore::Changed> TryInsert(JobRow row) {
-    return Wait([&](JobStore::Done done) {
-      jobs().Insert(row, Event("created"), "request of " + row.job.id(), std::move(done));
+  absl::Status TryInsert(JobRow row) {
+    return Transact([&](JobTransaction& transaction) {
+             return transaction.Insert(row, Event("created"), "request of " + row.job.id());
+           })
+        .status();
+  }
+  using Mutate = std::function<absl::Status(JobRow& row, v1::JobEvent& event)>;
+  JobStore::Changes Change(const std::string& id, const Mutate& mutate) {
+    return Transact([&](JobTransaction& transaction) -> absl::Status {
+      ASSIGN_OR_RETURN(JobRow row, transaction.Get(id));
+      v1::JobEvent event;
+      RETURN_IF_ERROR(mutate(row, event));
+      return transaction.Put(std::move(row), std::move(event));
     });
   }
-
-  absl::StatusOr<JobStore::Changed> Change(const std::string& id, JobStore::Mutate mutate) {
-    return Wait(
-        [&](JobStore::Done done) { jobs().Change(id, std::move(mutate), std::move(done)); });
-  }
-  // The id of the job that a slot with this offer gets.
-  absl::StatusOr<JobStore::Changed> Claim(SlotOffer offer) {
-    return Wait([&](JobStore::Done done) {
-      jobs().Claim(
-          std::move(offer),
-          [](JobRow& row, v1::JobEvent&) {
-            row.job.set_state(v1::RUNNING);
-            return absl::OkStatus();
-          },
-          std::move(done));
+  JobStore::Changes SetState(const std::string& id, v1::JobState state) {
+    return Change(id, [state](JobRow& row, v1::JobEvent&) {
+      row.job.set_state(state);
+      return absl::OkStatus();
     });
   }
-  static absl::StatusOr<JobStore::Changed> Wait(absl::FunctionRef<void(JobStore::Done)> submit) {
-    absl::StatusOr<JobStore::Changed> result;
+  JobStore::Changes Transact(JobStore::Body body) {
+    JobStore::Changes result;
     absl::Notification done;
-    submit([&](absl::StatusOr<JobStore::Changed> changed) {
-      result = std::move(changed);
+    jobs().Transact(std::move(body), [&](JobStore::Changes changes) {
+      result = std::move(changes);
       done.Notify();
     });
     done.WaitForNotification();
     return result;
   }
-  static SlotOffer Offer(const std::string& analysis, int64_t version, const std::string& device,
-                         int64_t memory) {
-    SlotOffer offer{.device_kind = device, .memory_bytes = memory};
-    offer.analyses.emplace_back().set_name(analysis);
-    offer.analyses.back().set_version(version);
-    return offer;
+  // What a read of the transaction kind finds.
+  template <typename T>
+  T Look(absl::FunctionRef<T(JobTransaction&)> body) {
+    std::optional<T> found;
+    EXPECT_OK(jobs().Read([&](JobTransaction& transaction) {
+      found.emplace(body(transaction));
+      return absl::OkStatus();
+    }));
+    return *std::move(found);
+  }
+  static JobKey Key(const std::string& id, const std::string& tenant = kDefaultTenant) {
+    return {tenant, id};
   }
 
   const TemporaryFolder folder_;
@@ -106,7 +111,7 @@ TEST_F(JobStoreTest, ReopenKeepsAcknowledgedJobs) {
     return absl::OkStatus();
   }));
   Reopen();
-  ASSERT_OK_AND_ASSIGN(JobRow kept, jobs().Get("a"));
+  ASSERT_OK_AND_ASSIGN(JobRow kept, jobs().Get(Key("a")));
   EXPECT_EQ(kept.job.SerializeAsString(), row.job.SerializeAsString());
   EXPECT_EQ(kept.memory_bytes, 7);
   EXPECT_EQ(kept.cacheable, "key");
@@ -114,7 +119,7 @@ TEST_F(JobStoreTest, ReopenKeepsAcknowledgedJobs) {
   EXPECT_EQ(kept.lease_token, "token");
   EXPECT_TRUE(kept.embedded);
   EXPECT_EQ(kept.events, 2);
-  EXPECT_THAT(jobs().Get("b"), StatusIs(absl::StatusCode::kNotFound, HasSubstr("'b'")));
+  EXPECT_THAT(jobs().Get(Key("b")), StatusIs(absl::StatusCode::kNotFound, HasSubstr("'b'")));
 }
 
 TEST_F(JobStoreTest, ARefusedChangeWritesNothing) {
@@ -126,19 +131,17 @@ TEST_F(JobStoreTest, ARefusedChangeWritesNothing) {
                        return absl::AbortedError("stale token");
                      }),
               StatusIs(absl::StatusCode::kAborted, "stale token"));
-  EXPECT_EQ(jobs().Get("a")->job.state(), v1::QUEUED);
-  EXPECT_EQ(jobs().Events("a", 0, 10)->size(), 1u);
-  EXPECT_THAT(Change("b", Nothing), StatusIs(absl::StatusCode::kNotFound, HasSubstr("'b'")));
+  EXPECT_EQ(jobs().Get(Key("a"))->job.state(), v1::QUEUED);
+  EXPECT_EQ(jobs().Events(Key("a"), 0, 10)->size(), 1u);
+  EXPECT_THAT(SetState("b", v1::FAILED), StatusIs(absl::StatusCode::kNotFound, HasSubstr("'b'")));
 }
 
 TEST_F(JobStoreTest, ChangeTellsTheStateBefore) {
   Insert(Row("a"));
-  ASSERT_OK_AND_ASSIGN(auto changed, Change("a", [](JobRow& row, v1::JobEvent&) {
-                         row.job.set_state(v1::CANCELLED);
-                         return absl::OkStatus();
-                       }));
-  EXPECT_EQ(changed.before, v1::QUEUED);
-  EXPECT_EQ(changed.row.job.state(), v1::CANCELLED);
+  ASSERT_OK_AND_ASSIGN(auto changes, SetState("a", v1::CANCELLED));
+  ASSERT_EQ(changes.size(), 1u);
+  EXPECT_EQ(changes[0].before, v1::QUEUED);
+  EXPECT_EQ(changes[0].row.job.state(), v1::CANCELLED);
 }
 
 TEST_F(JobStoreTest, AResultNeedsItsBlobs) {
@@ -155,7 +158,7 @@ TEST_F(JobStoreTest, AResultNeedsItsBlobs) {
   };
   EXPECT_THAT(succeed("{}"),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("result.json")));
-  EXPECT_EQ(jobs().Get("a")->job.state(), v1::QUEUED);
+  EXPECT_EQ(jobs().Get(Key("a"))->job.state(), v1::QUEUED);
   ASSERT_OK(store_->blobs->PutBytes("{}"));
   EXPECT_OK(succeed("{}"));
 }
@@ -169,77 +172,114 @@ TEST_F(JobStoreTest, EventsAreNumberedAndPaged) {
       return absl::OkStatus();
     }));
   }
-  ASSERT_OK(Change("a", Nothing));  // without an event
-  ASSERT_OK_AND_ASSIGN(auto events, jobs().Events("a", 2, 2));
+  ASSERT_OK(SetState("a", v1::RUNNING));  // without an event
+  ASSERT_OK_AND_ASSIGN(auto events, jobs().Events(Key("a"), 2, 2));
   ASSERT_EQ(events.size(), 2u);
   EXPECT_EQ(events[0].sequence(), 3);
   EXPECT_EQ(events[0].message(), "event 3");
   EXPECT_EQ(events[1].sequence(), 4);
-  EXPECT_EQ(jobs().Events("a", 0, 100)->size(), 5u);
-  EXPECT_EQ(jobs().Events("b", 0, 100)->size(), 1u);
+  EXPECT_EQ(jobs().Events(Key("a"), 0, 100)->size(), 5u);
+  EXPECT_EQ(jobs().Events(Key("b"), 0, 100)->size(), 1u);
 }
 
-TEST_F(JobStoreTest, TheSameRequestIdGetsTheSameJob) {
-  JobRow first = Row("a");
-  first.job.set_request_id("r1");
-  Insert(first);
-  JobRow second = Row("b");
+TEST_F(JobStoreTest, ARequestIdIsItsTenantsAndHasOneJob) {
+  for (const char* tenant : {"default", "other"}) {
+    JobRow row = Row(absl::StrCat("of ", tenant));
+    row.job.set_tenant(tenant);
+    row.job.set_request_id("r1");
+    Insert(row);
+  }
+  JobRow second = Row("second");
   second.job.set_request_id("r1");
-  ASSERT_OK_AND_ASSIGN(auto changed, TryInsert(second));
-  EXPECT_EQ(changed.row.job.id(), "a");
-  EXPECT_EQ(changed.before, v1::QUEUED);
-  EXPECT_THAT(jobs().Get("b"), StatusIs(absl::StatusCode::kNotFound, HasSubstr("'b'")));
+  EXPECT_THAT(TryInsert(second), StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("UNIQUE")));
   Insert(Row("c"));
   Insert(Row("d"));  // no request_id is nobody's
-  ASSERT_OK_AND_ASSIGN(auto found, jobs().FindRequest("r1"));
-  EXPECT_EQ(found->job.id(), "a");
-  ASSERT_OK_AND_ASSIGN(found, jobs().FindRequest(""));
+  for (const char* tenant : {"default", "other"}) {
+    ASSERT_OK_AND_ASSIGN(auto found, jobs().FindRequest(tenant, "r1"));
+    EXPECT_EQ(found->job.id(), absl::StrCat("of ", tenant));
+  }
+  ASSERT_OK_AND_ASSIGN(auto found, jobs().FindRequest(kDefaultTenant, ""));
   EXPECT_FALSE(found.has_value());
 }
 
-TEST_F(JobStoreTest, ClaimTakesTheOldestThatFits) {
-  JobRow cuda = Row("cuda");
-  cuda.job.set_device_kind("cuda");
-  JobRow large = Row("large");
-  large.memory_bytes = 1000;
-  JobRow newer = Row("newer");
-  newer.job.set_analysis_version(2);
-  for (const JobRow& row : {cuda, large, newer, Row("first"), Row("second")}) Insert(row);
-  struct Case {
-    SlotOffer offer;
-    const char* job;
-  };
-  for (const Case& c : {Case{Offer("test.analysis", 1, "cpu", 10), "first"},
-                        Case{Offer("test.analysis", 1, "cuda", 10), "cuda"},
-                        Case{Offer("test.analysis", 1, "cpu", 1000), "large"},
-                        Case{Offer("test.analysis", 2, "cpu", 10), "newer"}}) {
-    ASSERT_OK_AND_ASSIGN(auto claimed, Claim(c.offer));
-    EXPECT_EQ(claimed.row.job.id(), c.job);
-    EXPECT_EQ(claimed.request, absl::StrCat("request of ", c.job));
-  }
-  EXPECT_THAT(Claim(Offer("other.analysis", 1, "cpu", 10)),
-              StatusIs(absl::StatusCode::kNotFound, HasSubstr("no queued job")));
+TEST_F(JobStoreTest, AnotherTenantsJobDoesNotExist) {
+  Insert(Row("a"));
+  EXPECT_OK(jobs().Get(Key("a")));
+  EXPECT_THAT(jobs().Get(Key("a", "other")), StatusIs(absl::StatusCode::kNotFound, HasSubstr("a")));
+  EXPECT_EQ(jobs().Events(Key("a", "other"), 0, 10)->size(), 0u);
+  EXPECT_EQ(jobs().List("other", {}, [](JobRow&) {})->jobs_size(), 0);
 }
 
-TEST_F(JobStoreTest, FindsTheNewestSuccessOfAKey) {
+TEST_F(JobStoreTest, ALeaseTokenFindsItsRunningJob) {
+  Insert(Row("a"));
+  ASSERT_OK(Change("a", [](JobRow& row, v1::JobEvent&) {
+    row.job.set_state(v1::RUNNING);
+    row.lease_token = "t";
+    return absl::OkStatus();
+  }));
+  auto find = [&](const std::string& token) {
+    return Look<absl::StatusOr<JobRow>>(
+        [&](JobTransaction& transaction) { return transaction.GetLeased(token); });
+  };
+  EXPECT_EQ(find("t")->job.id(), "a");
+  EXPECT_THAT(find("u"), StatusIs(absl::StatusCode::kAborted, HasSubstr("no longer")));
+  ASSERT_OK(SetState("a", v1::FAILED));
+  EXPECT_THAT(find("t"), StatusIs(absl::StatusCode::kAborted, HasSubstr("no longer")));
+}
+
+TEST_F(JobStoreTest, FindsSuccessesAndWorkInFlightOfAKey) {
   auto insert = [&](const std::string& id, v1::JobState state, const std::string& key,
-                    const std::string& device) {
+                    const std::string& first = "") {
     JobRow row = Row(id);
     row.job.set_state(state);
     row.cacheable = key;
-    row.job.add_attempts()->mutable_engine()->set_device_kind(device);
+    row.job.set_merged_into(first);
     Insert(row);
   };
-  insert("old", v1::SUCCEEDED, "key", "cpu");
-  insert("new", v1::SUCCEEDED, "key", "cpu");
-  insert("on cuda", v1::SUCCEEDED, "key", "cuda");
-  insert("failed", v1::FAILED, "key", "cpu");
-  insert("not to be found", v1::SUCCEEDED, "", "cpu");
-  EXPECT_EQ((*jobs().FindCached("key", ""))->id(), "on cuda");
-  EXPECT_EQ((*jobs().FindCached("key", "cpu"))->id(), "new");
-  EXPECT_FALSE(jobs().FindCached("key", "mps")->has_value());
-  EXPECT_FALSE(jobs().FindCached("other", "")->has_value());
-  EXPECT_FALSE(jobs().FindCached("", "")->has_value());
+  insert("old", v1::SUCCEEDED, "key");
+  insert("new", v1::SUCCEEDED, "key");
+  insert("failed", v1::FAILED, "key");
+  insert("not to be found", v1::SUCCEEDED, "");
+  insert("waits", v1::QUEUED, "key");
+  insert("waits too", v1::QUEUED, "key", "waits");
+  insert("waits also", v1::QUEUED, "key", "waits");
+  auto cached = [&](const std::string& tenant, const std::string& key, int64_t limit) {
+    return Look<std::vector<std::string>>([&](JobTransaction& transaction) {
+      std::vector<std::string> ids;
+      auto rows = transaction.FindCached(tenant, key, limit);
+      EXPECT_OK(rows);
+      for (const JobRow& row : *rows) ids.push_back(row.job.id());
+      return ids;
+    });
+  };
+  EXPECT_THAT(cached(kDefaultTenant, "key", 10), ElementsAre("new", "old"));
+  EXPECT_THAT(cached(kDefaultTenant, "key", 1), ElementsAre("new"));
+  EXPECT_THAT(cached(kDefaultTenant, "", 10), ElementsAre());
+  EXPECT_THAT(cached("other", "key", 10), ElementsAre());
+  auto in_flight = [&](const std::string& tenant, const std::string& key) {
+    return Look<std::string>([&](JobTransaction& transaction) {
+      std::optional<JobRow> row = *transaction.FindInFlight(tenant, key);
+      return row ? row->job.id() : "none";
+    });
+  };
+  EXPECT_EQ(in_flight(kDefaultTenant, "key"), "waits");
+  EXPECT_EQ(in_flight("other", "key"), "none");
+  EXPECT_EQ(in_flight(kDefaultTenant, ""), "none");
+  EXPECT_EQ(Look<size_t>([](JobTransaction& transaction) {
+              return transaction.MergedInto("waits")->size();
+            }),
+            2u);
+}
+
+TEST_F(JobStoreTest, ADeletedJobIsGoneWithItsEvents) {
+  Insert(Row("a"));
+  ASSERT_OK(Transact([](JobTransaction& transaction) -> absl::Status {
+    ASSIGN_OR_RETURN(JobRow row, transaction.Get("a"));
+    return transaction.Delete(row);
+  }));
+  EXPECT_THAT(jobs().Get(Key("a")), StatusIs(absl::StatusCode::kNotFound, HasSubstr("'a'")));
+  Insert(Row("b"));  // its number may be used again
+  EXPECT_EQ(jobs().Events(Key("b"), 0, 10)->size(), 1u);
 }
 
 TEST_F(JobStoreTest, ListsByStateNewestFirstAndStableWhenJobsCome) {
@@ -252,7 +292,7 @@ TEST_F(JobStoreTest, ListsByStateNewestFirstAndStableWhenJobsCome) {
   v1::ListJobsRequest request;
   request.set_state(v1::FAILED);
   request.set_page_size(2);
-  ASSERT_OK_AND_ASSIGN(auto page, jobs().List(request, [](JobRow&) {}));
+  ASSERT_OK_AND_ASSIGN(auto page, jobs().List(kDefaultTenant, request, [](JobRow&) {}));
   ASSERT_EQ(page.jobs_size(), 2);
   EXPECT_EQ(page.jobs(0).id(), "5");
   EXPECT_EQ(page.jobs(1).id(), "3");
@@ -261,11 +301,11 @@ TEST_F(JobStoreTest, ListsByStateNewestFirstAndStableWhenJobsCome) {
   late.job.set_state(v1::FAILED);
   Insert(late);
   request.set_page_token(page.next_page_token());
-  ASSERT_OK_AND_ASSIGN(page, jobs().List(request, [](JobRow&) {}));
+  ASSERT_OK_AND_ASSIGN(page, jobs().List(kDefaultTenant, request, [](JobRow&) {}));
   ASSERT_EQ(page.jobs_size(), 1);
   EXPECT_EQ(page.jobs(0).id(), "1");
   EXPECT_EQ(page.next_page_token(), "");
-  ASSERT_OK_AND_ASSIGN(page, jobs().List({}, [](JobRow&) {}));
+  ASSERT_OK_AND_ASSIGN(page, jobs().List(kDefaultTenant, {}, [](JobRow&) {}));
   EXPECT_EQ(page.jobs_size(), 7);
 }
 
@@ -275,7 +315,7 @@ TEST_F(JobStoreTest, APageEndsEarlyWhenItsRowsAreLarge) {
     (*row.job.mutable_labels())["large"] = std::string(1'500'000, 'x');
     Insert(row);
   }
-  ASSERT_OK_AND_ASSIGN(auto page, jobs().List({}, [](JobRow&) {}));
+  ASSERT_OK_AND_ASSIGN(auto page, jobs().List(kDefaultTenant, {}, [](JobRow&) {}));
   EXPECT_EQ(page.jobs_size(), 2);
   EXPECT_NE(page.next_page_token(), "");
 }
@@ -287,10 +327,12 @@ TEST_F(JobStoreTest, CountsAndOldestAreOfNow) {
   clock_.Advance(absl::Seconds(5));
   Insert(Row("b"));
   EXPECT_EQ(*jobs().OldestQueued(), start);
-  ASSERT_OK(Claim(Offer("test.analysis", 1, "cpu", 0)));
+  ASSERT_OK(SetState("a", v1::RUNNING));
   EXPECT_EQ(*jobs().OldestQueued(), start + absl::Seconds(5));
-  ASSERT_OK_AND_ASSIGN(auto counts, jobs().CountByState());
-  EXPECT_THAT(counts, ElementsAre(std::pair(v1::QUEUED, 1), std::pair(v1::RUNNING, 1)));
+  ASSERT_OK_AND_ASSIGN(auto counts, jobs().Count());
+  const std::string tenant = kDefaultTenant;
+  EXPECT_THAT(counts, ElementsAre(std::pair(std::pair(tenant, v1::QUEUED), 1),
+                                  std::pair(std::pair(tenant, v1::RUNNING), 1)));
   std::vector<std::string> running;
   ASSERT_OK(jobs().ForEach(v1::RUNNING, [&](JobRow row) { running.push_back(row.job.id()); }));
   EXPECT_THAT(running, ElementsAre("a"));

@@ -1,16 +1,16 @@
 #include "server/store/schema.h"
 
+#include <iterator>
+
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 
 namespace radiograph {
 namespace {
 
-constexpr int64_t kSchemaVersion = 1;
-
 // Records are serialised messages of radiograph.v1; the other columns are what queries and
 // compare-and-set need. Numbers of states are those of v1::JobState: 1 QUEUED, 3 SUCCEEDED.
-constexpr char kSchema[] = R"sql(
+constexpr char kFirst[] = R"sql(
   CREATE TABLE blob (
     sha256 TEXT PRIMARY KEY,
     size INTEGER NOT NULL,
@@ -64,9 +64,30 @@ constexpr char kSchema[] = R"sql(
   ) WITHOUT ROWID;
 )sql";
 
+// Tenants; merged jobs; the queue's order is kept in memory, so its index goes.
+constexpr char kTenants[] = R"sql(
+  ALTER TABLE job ADD COLUMN tenant TEXT NOT NULL DEFAULT 'default';
+  ALTER TABLE job ADD COLUMN planned_seconds INTEGER NOT NULL DEFAULT 0;  -- in nanoseconds
+  ALTER TABLE job ADD COLUMN merged_into TEXT NOT NULL DEFAULT '';
+  DROP INDEX job_queue;
+  DROP INDEX job_cache;
+  DROP INDEX job_request;
+  CREATE INDEX job_tenant ON job (tenant, sequence);
+  CREATE INDEX job_cache ON job (tenant, cache_key, sequence) WHERE state = 3 AND cache_key <> '';
+  CREATE INDEX job_in_flight ON job (tenant, cache_key, sequence)
+    WHERE state IN (1, 2) AND cache_key <> '' AND merged_into = '';
+  CREATE INDEX job_merged ON job (merged_into, sequence) WHERE merged_into <> '' AND state = 1;
+  CREATE UNIQUE INDEX job_lease ON job (lease_token) WHERE state = 2;
+  CREATE UNIQUE INDEX job_request ON job (tenant, request_id) WHERE request_id <> '';
+)sql";
+
+// Script i leads from version i to version i + 1. A script is never changed once it has landed.
+constexpr const char* kScripts[] = {kFirst, kTenants};
+static_assert(kSchemaVersion == std::size(kScripts));
+
 }  // namespace
 
-absl::Status MigrateSchema(Connection& connection) {
+absl::Status MigrateSchema(Connection& connection, int64_t newest) {
   Statement& read = connection.Prepare("PRAGMA user_version");
   ASSIGN_OR_RETURN(bool found, read.Step());
   int64_t version = found ? read.Int(0) : 0;
@@ -76,12 +97,14 @@ absl::Status MigrateSchema(Connection& connection) {
         absl::StrCat("the state folder has schema ", version,
                      ", written by a newer radiographd; this one knows ", kSchemaVersion));
   }
-  if (version == kSchemaVersion) return absl::OkStatus();
-  RETURN_IF_ERROR(connection.Execute("BEGIN IMMEDIATE"));
-  RETURN_IF_ERROR(connection.Execute(kSchema));
-  RETURN_IF_ERROR(
-      connection.Execute(absl::StrCat("PRAGMA user_version = ", kSchemaVersion).c_str()));
-  return connection.Execute("COMMIT");
+  for (; version < newest; ++version) {
+    RETURN_IF_ERROR(connection.Execute("BEGIN IMMEDIATE"));
+    RETURN_IF_ERROR(connection.Execute(kScripts[version]));
+    RETURN_IF_ERROR(
+        connection.Execute(absl::StrCat("PRAGMA user_version = ", version + 1).c_str()));
+    RETURN_IF_ERROR(connection.Execute("COMMIT"));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace radiograph

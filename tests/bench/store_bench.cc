@@ -152,7 +152,7 @@ Server& Full(std::string* id = nullptr) {
 void GetAmong100000Jobs(benchmark::State& state) {
   std::string id;
   Server& server = Full(&id);
-  for (auto _ : state) benchmark::DoNotOptimize(Get(server.jobs->Get(id)));
+  for (auto _ : state) benchmark::DoNotOptimize(Get(server.jobs->Get({kDefaultTenant, id})));
 }
 BENCHMARK(GetAmong100000Jobs)->Unit(benchmark::kMicrosecond);
 
@@ -160,8 +160,8 @@ void ListPageOf50Among100000Jobs(benchmark::State& state) {
   Server& server = Full();
   v1::ListJobsRequest request;
   request.set_state(v1::QUEUED);
-  request.set_page_token(Get(server.jobs->List(request)).next_page_token());
-  for (auto _ : state) benchmark::DoNotOptimize(Get(server.jobs->List(request)));
+  request.set_page_token(Get(server.jobs->List(kDefaultTenant, request)).next_page_token());
+  for (auto _ : state) benchmark::DoNotOptimize(Get(server.jobs->List(kDefaultTenant, request)));
 }
 BENCHMARK(ListPageOf50Among100000Jobs)->Unit(benchmark::kMicrosecond);
 

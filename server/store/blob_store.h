@@ -118,6 +118,7 @@ class BlobStore {
   BlobStore(Options options, Database* database, const Clock* clock, Disk* disk);
 
   absl::Status AdoptUploads();
+  static absl::Status CheckDigest(absl::string_view sha256);
   std::string BlobPath(absl::string_view sha256) const;
   std::string UploadPath(const UploadKey& key) const;
   absl::StatusOr<std::optional<int64_t>> SizeOf(const std::string& sha256);

@@ -1,0 +1,181 @@
+// The store's side of uploads: who writes which, how far they are, and what becomes of them.
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "core/base/digest.h"
+#include "core/base/file.h"
+#include "core/base/status_macros.h"
+#include "server/store/blob_store.h"
+#include "server/store/upload_state.h"
+
+namespace radiograph {
+namespace {
+
+constexpr int64_t kUploadIdBytesMax = 64;
+
+bool IsUploadId(absl::string_view id) {
+  return !id.empty() && id.size() <= kUploadIdBytesMax &&
+         std::all_of(id.begin(), id.end(),
+                     [](char c) { return absl::ascii_isalnum(c) || c == '_' || c == '-'; });
+}
+
+}  // namespace
+
+std::string BlobStore::UploadPath(const UploadKey& key) const {
+  return absl::StrCat(options_.folder, "/uploads/", key.first, ".", key.second);
+}
+
+// What an earlier process left: counted and swept like our own, hashed again when it is resumed.
+absl::Status BlobStore::AdoptUploads() {
+  const std::string folder = absl::StrCat(options_.folder, "/uploads");
+  std::error_code error;
+  absl::MutexLock lock(&mu_);
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    std::pair<std::string, std::string> name =
+        absl::StrSplit(entry.path().filename().string(), absl::MaxSplits('.', 1));
+    if (!IsSha256(name.first) || !IsUploadId(name.second)) continue;
+    auto state = std::make_shared<UploadState>(name, UploadPath(name));
+    state->size = static_cast<int64_t>(entry.file_size(error));
+    state->idle_since = clock_->Now();
+    uploads_[name] = std::move(state);
+  }
+  if (error) return ErrnoStatus(error.value(), "can't list", folder);
+  return absl::OkStatus();
+}
+
+absl::Status BlobStore::CheckUpload(const std::string& upload_id, const v1::Blob& blob) const {
+  RETURN_IF_ERROR(CheckDigest(blob.sha256()));
+  if (!IsUploadId(upload_id)) {
+    return absl::InvalidArgumentError(absl::StrCat("upload_id '",
+                                                   absl::CHexEscape(upload_id.substr(0, 80)),
+                                                   "' is not 1..64 of [A-Za-z0-9_-]"));
+  }
+  if (blob.size() < 0 || blob.size() > options_.blob_bytes_max) {
+    return absl::InvalidArgumentError(absl::StrCat("blob ", blob.sha256(), " has ", blob.size(),
+                                                   " bytes; 0..", options_.blob_bytes_max,
+                                                   " is allowed"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<UploadState>> BlobStore::TakeUpload(const UploadKey& key) {
+  absl::MutexLock lock(&mu_);
+  std::shared_ptr<UploadState>& state = uploads_[key];
+  if (state == nullptr) {
+    if (static_cast<int64_t>(uploads_.size()) > options_.uploads_max) {
+      uploads_.erase(key);
+      return absl::ResourceExhaustedError(absl::StrCat(
+          options_.uploads_max, " uploads are unfinished; finish some, or let them expire"));
+    }
+    state = std::make_shared<UploadState>(key, UploadPath(key));
+  }
+  if (state->writing) {
+    return absl::UnavailableError(
+        absl::StrCat("upload ", key.second, " of ", key.first, " has a writer already"));
+  }
+  state->writing = true;
+  return state;
+}
+
+absl::StatusOr<Upload> BlobStore::StartOrResume(const std::string& upload_id,
+                                                const v1::Blob& blob) {
+  RETURN_IF_ERROR(CheckUpload(upload_id, blob));
+  ASSIGN_OR_RETURN(std::optional<int64_t> held, SizeOf(blob.sha256()));
+  if (held && *held != blob.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("blob ", blob.sha256(), " has ", *held, " bytes, not ", blob.size()));
+  }
+  if (held) return Upload(this, nullptr, blob.size(), /*complete=*/true);
+  ASSIGN_OR_RETURN(std::shared_ptr<UploadState> state, TakeUpload({blob.sha256(), upload_id}));
+  Upload upload(this, state, blob.size(), /*complete=*/false);
+  RETURN_IF_ERROR(state->Open());
+  if (state->size > blob.size()) {
+    return absl::InvalidArgumentError(absl::StrCat("upload ", upload_id, " of ", blob.sha256(),
+                                                   " holds ", state->size.load(),
+                                                   " bytes already, not ", blob.size()));
+  }
+  return upload;
+}
+
+absl::StatusOr<v1::QueryWriteStatusResponse> BlobStore::QueryStatus(const std::string& upload_id,
+                                                                    const v1::Blob& blob) {
+  RETURN_IF_ERROR(CheckUpload(upload_id, blob));
+  v1::QueryWriteStatusResponse response;
+  ASSIGN_OR_RETURN(std::optional<int64_t> held, SizeOf(blob.sha256()));
+  if (held) {
+    response.set_committed_size(*held);
+    response.set_complete(true);
+    return response;
+  }
+  std::shared_ptr<UploadState> state;
+  {
+    absl::MutexLock lock(&mu_);
+    auto found = uploads_.find({blob.sha256(), upload_id});
+    if (found == uploads_.end()) return response;
+    state = found->second;
+  }
+  const int64_t size = state->size;
+  absl::StatusOr<UniqueFd> file = OpenFile(state->path, O_RDONLY);
+  if (absl::IsNotFound(file.status())) return response;  // forgotten, or published, a moment ago
+  RETURN_IF_ERROR(file.status());
+  RETURN_IF_ERROR(disk_->Sync(file->get(), state->path));
+  response.set_committed_size(size);
+  return response;
+}
+
+absl::Status BlobStore::Publish(UploadState& state) {
+  const std::string& sha256 = state.key.first;
+  const std::string path = BlobPath(sha256);
+  if (fchmod(state.file.get(), 0444) != 0)
+    return ErrnoStatus(errno, "can't make read-only", state.path);
+  RETURN_IF_ERROR(disk_->Sync(state.file.get(), state.path));
+  const std::string folder = path.substr(0, path.rfind('/'));
+  if (!std::filesystem::exists(folder)) {  // one of 256: made when its first blob comes
+    RETURN_IF_ERROR(MakeFolders(folder));
+    RETURN_IF_ERROR(disk_->SyncFolder(absl::StrCat(options_.folder, "/blobs")));
+  }
+  RETURN_IF_ERROR(disk_->Rename(state.path, path));
+  RETURN_IF_ERROR(disk_->SyncFolder(folder));
+  const std::string parts = state.FinishParts();
+  // Replaces a row that had lost its file.
+  return database_->Write([&](Connection& connection) {
+    return connection.Prepare("INSERT OR REPLACE INTO blob (sha256, size, parts) VALUES (?, ?, ?)")
+        .Bind(1, sha256)
+        .Bind(2, state.size)
+        .BindBlob(3, parts)
+        .Run();
+  });
+}
+
+void BlobStore::Release(UploadState& state, bool forget) {
+  state.file.Reset();
+  if (forget)
+    static_cast<void>(disk_->Remove(state.path));  // else the sweep gets it after the next start
+  absl::MutexLock lock(&mu_);
+  state.writing = false;
+  state.idle_since = clock_->Now();
+  if (forget) uploads_.erase(state.key);
+}
+
+absl::Status BlobStore::SweepUploads() {
+  std::vector<std::shared_ptr<UploadState>> old;
+  {
+    absl::MutexLock lock(&mu_);
+    for (auto& [key, state] : uploads_) {
+      if (state->writing || clock_->Now() - state->idle_since < options_.upload_idle_max) continue;
+      state->writing = true;  // nobody resumes it any more
+      old.push_back(state);
+    }
+  }
+  for (const std::shared_ptr<UploadState>& state : old) Release(*state, /*forget=*/true);
+  return absl::OkStatus();
+}
+
+}  // namespace radiograph

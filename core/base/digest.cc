@@ -1,11 +1,13 @@
 #include "core/base/digest.h"
 
+#include <endian.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <vector>
 
 #include "absl/strings/escaping.h"
@@ -14,28 +16,57 @@
 
 namespace radiograph {
 
+// OpenSSL's EVP does not show chaining values, so this is its older interface, deprecated since 3.0
+// but there: the same assembly below.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
 struct Sha256::Context {
-  EVP_MD_CTX* evp = EVP_MD_CTX_new();
-  ~Context() { EVP_MD_CTX_free(evp); }
+  Context() { SHA256_Init(&sha); }
+  SHA256_CTX sha;
 };
 
-Sha256::Sha256() : context_(std::make_unique<Context>()) {
-  if (EVP_DigestInit_ex(context_->evp, EVP_sha256(), nullptr) != 1) std::abort();
+Sha256::Sha256() : context_(std::make_unique<Context>()) {}
+Sha256::Sha256(absl::string_view chaining_value, int64_t size) : Sha256() {
+  if (chaining_value.size() != kChainingValueBytes || size < 0 || size % kBlockBytes != 0) {
+    std::abort();
+  }
+  SHA256_CTX& sha = context_->sha;
+  for (int i = 0; i < 8; ++i) {
+    uint32_t word;
+    memcpy(&word, &chaining_value[4 * i], 4);
+    sha.h[i] = be32toh(word);
+  }
+  const uint64_t bits = static_cast<uint64_t>(size) * 8;
+  sha.Nl = static_cast<SHA_LONG>(bits);
+  sha.Nh = static_cast<SHA_LONG>(bits >> 32);
 }
 Sha256::~Sha256() = default;
 Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 
 void Sha256::Update(absl::string_view bytes) {
-  if (EVP_DigestUpdate(context_->evp, bytes.data(), bytes.size()) != 1) std::abort();
+  SHA256_Update(&context_->sha, bytes.data(), bytes.size());
+}
+
+std::string Sha256::ChainingValue() const {
+  const SHA256_CTX& sha = context_->sha;
+  if (sha.num != 0) std::abort();  // bytes of an unfinished block are not in it yet
+  std::string value(kChainingValueBytes, '\0');
+  for (int i = 0; i < 8; ++i) {
+    const uint32_t word = htobe32(sha.h[i]);
+    memcpy(&value[4 * i], &word, 4);
+  }
+  return value;
 }
 
 std::string Sha256::Finish() {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned size = 0;
-  if (EVP_DigestFinal_ex(context_->evp, digest, &size) != 1) std::abort();
-  return absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(digest), size));
+  char digest[SHA256_DIGEST_LENGTH];
+  SHA256_Final(reinterpret_cast<unsigned char*>(digest), &context_->sha);
+  return absl::BytesToHexString(absl::string_view(digest, sizeof(digest)));
 }
+
+#pragma GCC diagnostic pop
 
 std::string Sha256Hex(absl::string_view bytes) {
   Sha256 sha;

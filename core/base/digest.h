@@ -12,14 +12,27 @@
 namespace radiograph {
 
 // Hashes bytes as they come. Not for use from two threads at once.
+//
+// SHA-256 takes its input block after block, and all that it remembers of the blocks before is a
+// chaining value (H(i) in FIPS 180-4, section 6.2.2). Those taken on the way make it possible to
+// verify a range of a long input alone: a hash that starts at the range's first chaining value must
+// come to its last one. Other bytes that do this, put between what is before and after the range,
+// would be a collision of SHA-256 itself.
 class Sha256 {
  public:
+  static constexpr int64_t kBlockBytes = 64;
+  static constexpr size_t kChainingValueBytes = 32;
+
   Sha256();
+  // Goes on after `size` bytes, a multiple of kBlockBytes, that ended with this chaining value.
+  Sha256(absl::string_view chaining_value, int64_t size);
   ~Sha256();
   Sha256(Sha256&&) noexcept;
   Sha256& operator=(Sha256&&) noexcept;
 
   void Update(absl::string_view bytes);
+  // kChainingValueBytes that stand for all bytes so far: a multiple of kBlockBytes.
+  std::string ChainingValue() const;
   // The digest of all bytes so far; the object can only be destroyed or assigned afterwards.
   std::string Finish();
 

@@ -21,6 +21,11 @@ absl::Status NoBlob(absl::string_view sha256) {
   return absl::NotFoundError(absl::StrCat("there is no blob ", sha256));
 }
 
+absl::Status Damaged(absl::string_view sha256, int64_t bytes, int64_t begin) {
+  return absl::DataLossError(
+      absl::StrCat("blob ", sha256, " is damaged in the ", bytes, " bytes at ", begin));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<BlobStore>> BlobStore::Open(Options options, Database* database,
@@ -87,18 +92,32 @@ absl::StatusOr<std::string> BlobStore::Path(const std::string& sha256) {
   return BlobPath(sha256);
 }
 
+// The chain of a blob whose row hasn't got it, from its bytes.
+absl::StatusOr<std::string> BlobStore::RestoreChain(const std::string& sha256, int64_t size,
+                                                    int fd) {
+  ASSIGN_OR_RETURN(BlobHash hash, BlobHash::OfFile(fd, BlobPath(sha256)));
+  if (hash.Finish() != sha256) return Damaged(sha256, size, 0);
+  RETURN_IF_ERROR(database_->Write([&](Connection& connection) {
+    return connection.Prepare("UPDATE blob SET chain = ? WHERE sha256 = ?")
+        .BindBlob(1, hash.chain())
+        .Bind(2, sha256)
+        .Run();
+  }));
+  return hash.chain();
+}
+
 absl::Status BlobStore::Read(const std::string& sha256, int64_t offset, int64_t limit,
                              absl::FunctionRef<absl::Status(absl::string_view)> sink) {
   RETURN_IF_ERROR(CheckDigest(sha256));
   int64_t size = 0;
-  std::string parts;
+  std::string chain;
   RETURN_IF_ERROR(database_->Read([&](Connection& connection) -> absl::Status {
     Statement& find =
-        connection.Prepare("SELECT size, parts FROM blob WHERE sha256 = ?").Bind(1, sha256);
+        connection.Prepare("SELECT size, chain FROM blob WHERE sha256 = ?").Bind(1, sha256);
     ASSIGN_OR_RETURN(bool found, find.Step());
     if (!found) return NoBlob(sha256);
     size = find.Int(0);
-    parts = std::string(find.Blob(1));
+    chain = std::string(find.Blob(1));
     return absl::OkStatus();
   }));
   if (offset < 0 || offset > size || limit < 0) {
@@ -110,14 +129,16 @@ absl::Status BlobStore::Read(const std::string& sha256, int64_t offset, int64_t 
   absl::StatusOr<UniqueFd> file = OpenFile(path, O_RDONLY);
   if (absl::IsNotFound(file.status())) return NoBlob(sha256);  // as FindMissing says
   RETURN_IF_ERROR(file.status());
+  if (chain.size() != ChainBytes(size)) {
+    ASSIGN_OR_RETURN(chain, RestoreChain(sha256, size, file->get()));
+  }
   std::string part;
   for (int64_t index = offset / kBlobPartBytes; index * kBlobPartBytes < end; ++index) {
     const int64_t begin = index * kBlobPartBytes;
     part.resize(std::min(kBlobPartBytes, size - begin));
     RETURN_IF_ERROR(ReadAt(file->get(), begin, absl::MakeSpan(part), path));
-    if (Sha256Hex(part) != absl::BytesToHexString(parts.substr(index * 32, 32))) {
-      return absl::DataLossError(
-          absl::StrCat("blob ", sha256, " is damaged in the ", part.size(), " bytes at ", begin));
+    if (!IsIntact(part, index, size, chain, sha256)) {
+      return Damaged(sha256, static_cast<int64_t>(part.size()), begin);
     }
     for (int64_t at = std::max(offset, begin); at < std::min<int64_t>(end, begin + part.size());) {
       int64_t stop =

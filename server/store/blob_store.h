@@ -2,8 +2,8 @@
 //
 // On its way in a blob is uploads/<sha256>.<upload id>, hashed while it is written. Commit: sync,
 // rename to blobs/ab/<sha256>, sync the folder, then the row, which makes it visible. The row keeps
-// the size and a SHA-256 per 4 MiB, so that ranged reads are verified too. Nothing is collected
-// yet.
+// the size and the chain of the hash (blob_hash.h), so that a ranged read is verified too, part by
+// part. Nothing is collected yet.
 #ifndef RADIOGRAPH_SERVER_STORE_BLOB_STORE_H_
 #define RADIOGRAPH_SERVER_STORE_BLOB_STORE_H_
 
@@ -25,12 +25,12 @@
 #include "core/base/clock.h"
 #include "radiograph/v1/artifacts.pb.h"
 #include "radiograph/v1/blobs.pb.h"
+#include "server/store/blob_hash.h"
 #include "server/store/database.h"
 #include "server/store/disk.h"
 
 namespace radiograph {
 
-inline constexpr int64_t kBlobPartBytes = 4 << 20;   // verified as one
 inline constexpr int64_t kBlobPieceBytes = 1 << 20;  // the most a reader is handed at once
 
 class BlobStore;
@@ -48,7 +48,8 @@ class Upload {
   // The blob is visible: this upload's Commit has passed, or another's had before.
   bool complete() const { return complete_; }
   // Adds bytes. INVALID_ARGUMENT when `offset` isn't committed_size() or the blob would grow beyond
-  // its declared size; RESOURCE_EXHAUSTED when the disk is full (the upload can be resumed).
+  // its declared size; RESOURCE_EXHAUSTED when the disk is full: what has come is dropped then,
+  // to make room, and the upload starts again at 0.
   absl::Status Append(int64_t offset, absl::string_view bytes);
   // Verifies and makes visible; durable when OK. FAILED_PRECONDITION when bytes are missing yet.
   // INVALID_ARGUMENT when the digest is another. After that, or a failing disk (nobody knows then
@@ -89,7 +90,7 @@ class BlobStore {
   // The bytes that are there are hashed again when this process hasn't seen them.
   absl::StatusOr<Upload> StartOrResume(const std::string& upload_id, const v1::Blob& blob);
   // How far an upload is (0 when unknown). What it tells is on the disk: it never decreases, until
-  // the upload is found to have the wrong digest, or is swept.
+  // the upload is found to have the wrong digest, fills the disk, or is swept.
   absl::StatusOr<v1::QueryWriteStatusResponse> QueryStatus(const std::string& upload_id,
                                                            const v1::Blob& blob);
 
@@ -122,6 +123,7 @@ class BlobStore {
   std::string BlobPath(absl::string_view sha256) const;
   std::string UploadPath(const UploadKey& key) const;
   absl::StatusOr<std::optional<int64_t>> SizeOf(const std::string& sha256);
+  absl::StatusOr<std::string> RestoreChain(const std::string& sha256, int64_t size, int fd);
   absl::Status CheckUpload(const std::string& upload_id, const v1::Blob& blob) const;
   absl::StatusOr<std::shared_ptr<UploadState>> TakeUpload(const UploadKey& key);
   absl::Status Publish(UploadState& state);

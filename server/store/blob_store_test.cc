@@ -111,16 +111,57 @@ TEST_F(BlobStoreTest, RangesAreReadInPieces) {
 }
 
 TEST_F(BlobStoreTest, AChangedFileIsDataLossWhereItChanged) {
-  const std::string bytes = SomeBytes(2 * kBlobPartBytes);
+  const std::string bytes = SomeBytes(2 * kBlobPartBytes + 100);
   ASSERT_OK(UploadAll("u", bytes));
   ASSERT_OK_AND_ASSIGN(std::string path, blobs().Path(Sha256Hex(bytes)));
-  std::string changed = bytes;
-  changed[kBlobPartBytes + 9] ^= 1;
   std::filesystem::permissions(path, std::filesystem::perms::owner_all);
-  ASSERT_OK(WriteFile(path, changed));
-  EXPECT_OK(blobs().ReadBytes(Sha256Hex(bytes), 0, 10));
-  EXPECT_THAT(blobs().ReadBytes(Sha256Hex(bytes), kBlobPartBytes, 1),
+  for (int64_t damaged : {0, 1, 2}) {
+    SCOPED_TRACE(damaged);
+    std::string changed = bytes;
+    changed[damaged * kBlobPartBytes + 9] ^= 1;
+    ASSERT_OK(WriteFile(path, changed));
+    for (int64_t part : {0, 1, 2}) {
+      auto read = blobs().ReadBytes(Sha256Hex(bytes), part * kBlobPartBytes, 1);
+      if (part != damaged) {
+        EXPECT_OK(read);
+        continue;
+      }
+      EXPECT_THAT(read, StatusIs(absl::StatusCode::kDataLoss, HasSubstr("damaged")));
+    }
+  }
+}
+
+// As of a blob that came before there were chains.
+TEST_F(BlobStoreTest, ARowWithoutItsChainGetsItFromTheBytes) {
+  const std::string bytes = SomeBytes(2 * kBlobPartBytes + 1);
+  ASSERT_OK(UploadAll("u", bytes));
+  auto forget = [](Connection& connection) {
+    return connection.Execute("UPDATE blob SET chain = x''");
+  };
+  auto chain_bytes = [&] {
+    int64_t found = -1;
+    EXPECT_OK(store_->database->Read([&](Connection& connection) -> absl::Status {
+      Statement& chain = connection.Prepare("SELECT length(chain) FROM blob");
+      RETURN_IF_ERROR(chain.Step().status());
+      found = chain.Int(0);
+      return absl::OkStatus();
+    }));
+    return found;
+  };
+  ASSERT_OK(store_->database->Write(forget));
+  ASSERT_OK_AND_ASSIGN(std::string read, blobs().ReadBytes(Sha256Hex(bytes), kBlobPartBytes, 5));
+  EXPECT_EQ(read, bytes.substr(kBlobPartBytes, 5));
+  EXPECT_EQ(chain_bytes(), 64);
+  ASSERT_OK_AND_ASSIGN(read, blobs().ReadBytes(Sha256Hex(bytes), 0, 0));
+  EXPECT_TRUE(read == bytes);
+
+  ASSERT_OK(store_->database->Write(forget));
+  ASSERT_OK_AND_ASSIGN(std::string path, blobs().Path(Sha256Hex(bytes)));
+  std::filesystem::permissions(path, std::filesystem::perms::owner_all);
+  ASSERT_OK(WriteFile(path, std::string(bytes.size(), 'x')));
+  EXPECT_THAT(blobs().ReadBytes(Sha256Hex(bytes), 0, 1),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("damaged")));
+  EXPECT_EQ(chain_bytes(), 0);
 }
 
 TEST_F(BlobStoreTest, AFileThatIsGoneOrCutIsMissingAndCanBeUploadedAgain) {
@@ -297,20 +338,44 @@ TEST_F(BlobStoreTest, AFailureAtAnyStepLeavesAWholeBlobOrNone) {
   }
 }
 
-TEST_F(BlobStoreTest, AfterAFullDiskTheUploadGoesOn) {
+TEST_F(BlobStoreTest, AnUploadThatFillsTheDiskMakesRoomAndStartsAnew) {
   FakeDisk full(absl::StatusCode::kResourceExhausted);
   Reopen(&full);
   full.FailFrom(2);
+  const std::string bytes = "abcdefgh";
+  ASSERT_OK_AND_ASSIGN(Upload upload, blobs().StartOrResume("u", BlobOf(bytes)));
+  ASSERT_OK(upload.Append(0, "abcd"));
+  EXPECT_THAT(upload.Append(4, "efgh"),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("write")));
+  EXPECT_TRUE(std::filesystem::is_empty(folder_.path() + "/uploads"));
+  EXPECT_EQ(upload.committed_size(), 0);
+  EXPECT_THAT(upload.Append(0, "abcd"),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("resume")));
+  EXPECT_THAT(upload.Commit(),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("resume")));
+  ASSERT_OK_AND_ASSIGN(auto status, blobs().QueryStatus("u", BlobOf(bytes)));
+  EXPECT_EQ(status.committed_size(), 0);
+  full.FailFrom(0);
+  EXPECT_OK(UploadAll("small", "abc"));
+  EXPECT_OK(UploadAll("u", bytes));
+  EXPECT_TRUE(Has(bytes));
+}
+
+// Nobody knows how much of a failed write is in the file.
+TEST_F(BlobStoreTest, AfterAFailedWriteTheUploadGoesOn) {
+  FakeDisk failing;
+  Reopen(&failing);
+  failing.FailFrom(2);
   const std::string bytes = "abcdefgh";
   {
     ASSERT_OK_AND_ASSIGN(Upload upload, blobs().StartOrResume("u", BlobOf(bytes)));
     ASSERT_OK(upload.Append(0, "abcd"));
     EXPECT_THAT(upload.Append(4, "efgh"),
-                StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("write")));
+                StatusIs(absl::StatusCode::kUnavailable, HasSubstr("write")));
     EXPECT_THAT(upload.Append(4, "efgh"),
                 StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("resume")));
   }
-  full.FailFrom(0);
+  failing.FailFrom(0);
   ASSERT_OK_AND_ASSIGN(Upload upload, blobs().StartOrResume("u", BlobOf(bytes)));
   EXPECT_EQ(upload.committed_size(), 6);  // the fake disk took half of the second write
   ASSERT_OK(upload.Append(6, "gh"));

@@ -7,9 +7,9 @@
 #include "absl/synchronization/notification.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
-#include "server/store/state_folder.h"
 #include "server/store/job_store.h"
 #include "server/store/schema.h"
+#include "server/store/state_folder.h"
 #include "tests/support/status_matchers.h"
 
 namespace radiograph {
@@ -151,7 +151,7 @@ TEST_F(DatabaseTest, ASchemaOfANewerVersionIsRefused) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("schema 99")));
 }
 
-TEST_F(DatabaseTest, JobsOfTheFirstSchemaAreKept) {
+TEST_F(DatabaseTest, JobsAndBlobsOfTheFirstSchemaAreKept) {
   v1::Job job;
   job.set_id("old");
   job.set_state(v1::RUNNING);
@@ -162,6 +162,7 @@ TEST_F(DatabaseTest, JobsOfTheFirstSchemaAreKept) {
                           "0, 1, ?)")
                   .BindBlob(1, job.SerializeAsString())
                   .Run());
+    ASSERT_OK(old.Execute("INSERT INTO blob VALUES ('b', 5, x'1234')"));
   }
   auto database = Open();
   JobStore jobs(database.get());
@@ -170,6 +171,15 @@ TEST_F(DatabaseTest, JobsOfTheFirstSchemaAreKept) {
   EXPECT_EQ(row.lease_token, "t");
   EXPECT_EQ(row.job.tenant(), kDefaultTenant);
   EXPECT_TRUE(jobs.FindRequest(kDefaultTenant, "r")->has_value());
+  // The digests of a blob's parts are dropped; its chain is made when it is read.
+  EXPECT_OK(database->Read([](Connection& connection) -> absl::Status {
+    Statement& blob =
+        connection.Prepare("SELECT size FROM blob WHERE sha256 = 'b' AND chain = x''");
+    ASSIGN_OR_RETURN(bool found, blob.Step());
+    EXPECT_TRUE(found);
+    EXPECT_EQ(blob.Int(0), 5);
+    return absl::OkStatus();
+  }));
 }
 
 TEST_F(DatabaseTest, DamageIsFoundBeforeAnythingElse) {

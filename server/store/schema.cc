@@ -81,8 +81,15 @@ constexpr char kTenants[] = R"sql(
   CREATE UNIQUE INDEX job_request ON job (tenant, request_id) WHERE request_id <> '';
 )sql";
 
+// A blob's row keeps the chaining values of its own SHA-256 where its parts meet, 32 bytes each,
+// and no digests of the parts. Large blobs of before get theirs when they are read first.
+constexpr char kChains[] = R"sql(
+  ALTER TABLE blob RENAME COLUMN parts TO chain;
+  UPDATE blob SET chain = x'';
+)sql";
+
 // Script i leads from version i to version i + 1. A script is never changed once it has landed.
-constexpr const char* kScripts[] = {kFirst, kTenants};
+constexpr const char* kScripts[] = {kFirst, kTenants, kChains};
 static_assert(kSchemaVersion == std::size(kScripts));
 
 }  // namespace

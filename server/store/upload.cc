@@ -22,40 +22,10 @@ constexpr int64_t kWriteBackBytes = 8 << 20;
 absl::Status UploadState::Open() {
   ASSIGN_OR_RETURN(file, OpenFile(path, O_RDWR | O_CREAT | O_APPEND));
   if (hashed) return absl::OkStatus();
-  whole = Sha256();
-  part_ = Sha256();
-  part_size_ = 0;
-  parts_.clear();
-  size = 0;
-  std::string chunk(1 << 20, '\0');
-  while (true) {
-    ASSIGN_OR_RETURN(int64_t got, ReadSome(file.get(), absl::MakeSpan(chunk), path));
-    if (got == 0) break;
-    Hash(absl::string_view(chunk).substr(0, got));
-  }
+  ASSIGN_OR_RETURN(hash, BlobHash::OfFile(file.get(), path));
+  size = hash.size();
   hashed = true;
   return absl::OkStatus();
-}
-
-void UploadState::Hash(absl::string_view bytes) {
-  whole.Update(bytes);
-  size += static_cast<int64_t>(bytes.size());
-  while (!bytes.empty()) {
-    absl::string_view piece = bytes.substr(0, kBlobPartBytes - part_size_);
-    part_.Update(piece);
-    part_size_ += static_cast<int64_t>(piece.size());
-    bytes.remove_prefix(piece.size());
-    if (part_size_ == kBlobPartBytes) {
-      parts_ += absl::HexStringToBytes(std::exchange(part_, Sha256()).Finish());
-      part_size_ = 0;
-    }
-  }
-}
-
-std::string UploadState::FinishParts() {
-  if (part_size_ > 0) parts_ += absl::HexStringToBytes(std::exchange(part_, Sha256()).Finish());
-  part_size_ = 0;
-  return parts_;
 }
 
 Upload::Upload(BlobStore* store, std::shared_ptr<UploadState> state, int64_t size, bool complete)
@@ -69,9 +39,15 @@ void Upload::Discard() {
   if (state_ != nullptr) store_->Release(*std::exchange(state_, nullptr), /*forget=*/true);
 }
 
-int64_t Upload::committed_size() const { return state_ == nullptr ? size_ : state_->size.load(); }
+int64_t Upload::committed_size() const {
+  if (state_ != nullptr) return state_->size;
+  return complete_ ? size_ : 0;
+}
 
 absl::Status Upload::Append(int64_t offset, absl::string_view bytes) {
+  if (!complete_ && (state_ == nullptr || !state_->hashed)) {
+    return absl::FailedPreconditionError("an earlier step failed; resume the upload");
+  }
   const int64_t at = committed_size();
   if (offset != at) {
     return absl::InvalidArgumentError(
@@ -83,14 +59,15 @@ absl::Status Upload::Append(int64_t offset, absl::string_view bytes) {
                                                    " bytes that the blob was said to have"));
   }
   if (bytes.empty()) return absl::OkStatus();
-  if (!state_->hashed)
-    return absl::FailedPreconditionError("an earlier write failed; resume the upload");
   absl::Status written = store_->disk_->Write(state_->file.get(), bytes, state_->path);
   if (!written.ok()) {
     state_->hashed = false;  // nobody knows how much of it is in the file: Open looks
+    // A large upload that fills the disk makes room for the small ones.
+    if (absl::IsResourceExhausted(written)) Discard();
     return written;
   }
-  state_->Hash(bytes);
+  state_->hash.Update(bytes);
+  state_->size = state_->hash.size();
   const int64_t begin = at - at % kWriteBackBytes;
   if (state_->size - begin >= kWriteBackBytes) {
     // A hint: whatever it says, Commit's sync decides.
@@ -110,7 +87,7 @@ absl::Status Upload::Commit() {
         absl::StrCat("the blob has ", size_, " bytes; ", committed_size(), " have come"));
   }
   const std::string& expected = state_->key.first;
-  const std::string found = state_->whole.Finish();
+  const std::string found = state_->hash.Finish();
   absl::Status status = found == expected
                             ? store_->Publish(*state_)
                             : absl::InvalidArgumentError(absl::StrCat("the bytes have SHA-256 ",

@@ -143,13 +143,12 @@ absl::Status BlobStore::Publish(UploadState& state) {
   }
   RETURN_IF_ERROR(disk_->Rename(state.path, path));
   RETURN_IF_ERROR(disk_->SyncFolder(folder));
-  const std::string parts = state.FinishParts();
   // Replaces a row that had lost its file.
   return database_->Write([&](Connection& connection) {
-    return connection.Prepare("INSERT OR REPLACE INTO blob (sha256, size, parts) VALUES (?, ?, ?)")
+    return connection.Prepare("INSERT OR REPLACE INTO blob (sha256, size, chain) VALUES (?, ?, ?)")
         .Bind(1, sha256)
         .Bind(2, state.size)
-        .BindBlob(3, parts)
+        .BindBlob(3, state.hash.chain())
         .Run();
   });
 }

@@ -44,6 +44,8 @@ class FakeDisk : public Disk {
     return status.ok() ? Disk::SyncFolder(folder) : status;
   }
   absl::Status Remove(const std::string& path) override {
+    if (code_ == absl::StatusCode::kResourceExhausted)
+      return Disk::Remove(path);  // a full disk can
     absl::Status status = Step("remove");
     return status.ok() ? Disk::Remove(path) : status;
   }

@@ -1,7 +1,14 @@
 // Uploads: hash, ask what is missing, send that, go on where a stream broke off.
 #include <fcntl.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/slice.h>
+#include <grpcpp/support/sync_stream.h>
 
 #include <algorithm>
+#include <atomic>
+#include <memory>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -17,6 +24,10 @@ namespace radiograph {
 namespace {
 
 constexpr size_t kFindMissingMax = 256;  // digests a call
+
+// Blobs.Write, for messages that are serialised already.
+const grpc::internal::RpcMethod kWriteMethod("/radiograph.v1.Blobs/Write",
+                                             grpc::internal::RpcMethod::CLIENT_STREAMING);
 
 absl::StatusOr<int64_t> SizeOf(const std::string& path) {
   ASSIGN_OR_RETURN(UniqueFd fd, OpenFile(path, O_RDONLY));
@@ -39,12 +50,55 @@ absl::StatusOr<v1::Blob> HashFile(const std::string& path, Meter& meter) {
   return blob;
 }
 
+// Makes the messages of Blobs.Write as they travel. Protobuf would copy the data into fresh memory
+// each time, which costs more than sending it; here it is read into buffers that are used again
+// once gRPC has let go of them.
+class WriteMessages {
+ public:
+  // Room for `size` bytes of data.
+  absl::Span<char> Data(int64_t size) {
+    auto unused = std::find_if(buffers_.begin(), buffers_.end(),
+                               [](const auto& buffer) { return buffer.use_count() == 1; });
+    std::atomic_thread_fence(std::memory_order_acquire);  // after gRPC's last use
+    if (unused == buffers_.end()) {
+      unused = buffers_.insert(buffers_.end(), std::make_shared<std::string>(kChunkBytes, '\0'));
+    }
+    std::iter_swap(unused, buffers_.begin());
+    size_ = size;
+    return absl::MakeSpan(buffers_.front()->data(), size_);
+  }
+
+  // `head`, a request without data, with what was put into Data(), which must not change any more.
+  grpc::ByteBuffer Finish(const v1::WriteRequest& head) {
+    constexpr uint32_t kBytesField = 2;  // the wire type
+    std::string start = head.SerializeAsString();
+    {
+      google::protobuf::io::StringOutputStream stream(&start);
+      google::protobuf::io::CodedOutputStream out(&stream);
+      out.WriteTag(v1::WriteRequest::kDataFieldNumber << 3 | kBytesField);
+      out.WriteVarint64(static_cast<uint64_t>(size_));
+    }
+    using Buffer = std::shared_ptr<std::string>;
+    const grpc::Slice slices[] = {grpc::Slice(start),
+                                  grpc::Slice(
+                                      buffers_.front()->data(), size_,
+                                      [](void* buffer) { delete static_cast<Buffer*>(buffer); },
+                                      new Buffer(buffers_.front()))};
+    return grpc::ByteBuffer(slices, 2);
+  }
+
+ private:
+  std::vector<std::shared_ptr<std::string>> buffers_;  // the first is the one being filled
+  size_t size_ = 0;
+};
+
 // One file on its way to the server. Every call returns our own error, or how the RPC ended.
 class BlobWriter {
  public:
-  BlobWriter(v1::Blobs::Stub& stub, const ClientOptions& options, std::stop_token stop,
-             v1::Blob blob, std::string path)
-      : stub_(stub),
+  BlobWriter(grpc::ChannelInterface& channel, v1::Blobs::Stub& stub, const ClientOptions& options,
+             std::stop_token stop, v1::Blob blob, std::string path)
+      : channel_(channel),
+        stub_(stub),
         options_(options),
         stop_(std::move(stop)),
         blob_(std::move(blob)),
@@ -79,22 +133,24 @@ class BlobWriter {
   absl::StatusOr<grpc::Status> Stream(int fd, int64_t offset, int64_t start, Meter& meter,
                                       v1::WriteResponse* response) {
     CallContext context(options_.stream_timeout, stop_);
-    auto writer = stub_.Write(context.get(), response);
+    std::unique_ptr<grpc::ClientWriter<grpc::ByteBuffer>> writer(
+        grpc::internal::ClientWriterFactory<grpc::ByteBuffer>::Create(&channel_, kWriteMethod,
+                                                                      context.get(), response));
     v1::WriteRequest request;
     request.set_upload_id(id_);
     *request.mutable_blob() = blob_;
     do {
       request.set_offset(offset);
-      request.mutable_data()->resize(std::min(kChunkBytes, blob_.size() - offset));
-      absl::Status ready = ReadAt(fd, offset, absl::MakeSpan(*request.mutable_data()), path_);
+      const absl::Span<char> data = messages_.Data(std::min(kChunkBytes, blob_.size() - offset));
+      absl::Status ready = ReadAt(fd, offset, data, path_);
       if (ready.ok()) ready = meter.Set(start + offset);
       if (!ready.ok()) {
         context.get()->TryCancel();
         (void)writer->Finish();  // always CANCELLED
         return ready;
       }
-      offset += static_cast<int64_t>(request.data().size());
-      if (!writer->Write(request)) break;  // Finish says why
+      offset += static_cast<int64_t>(data.size());
+      if (!writer->Write(messages_.Finish(request))) break;  // Finish says why
       request.clear_upload_id();
       request.clear_blob();
     } while (offset < blob_.size());
@@ -120,7 +176,9 @@ class BlobWriter {
                      " of ", blob_.size(), " bytes"));
   }
 
+  grpc::ChannelInterface& channel_;
   v1::Blobs::Stub& stub_;
+  WriteMessages messages_;
   const ClientOptions& options_;
   const std::stop_token stop_;
   const v1::Blob blob_;
@@ -168,7 +226,8 @@ absl::StatusOr<std::vector<v1::Blob>> Client::Upload(absl::Span<const std::strin
       RETURN_IF_ERROR(sending.Add(blobs[i].size()));
       continue;
     }
-    BlobWriter writer(*session_->blobs, session_->options, options.stop, blobs[i], paths[i]);
+    BlobWriter writer(*session_->channel, *session_->blobs, session_->options, options.stop,
+                      blobs[i], paths[i]);
     ASSIGN_OR_RETURN(grpc::Status sent, writer.Run(sending));
     if (!sent.ok()) return session_->ToStatus(sent, options.stop);
   }

@@ -1,5 +1,6 @@
 // radiographd, the server.
 #include <grpc/support/log.h>
+#include <malloc.h>
 #include <stdio.h>
 
 #include <memory>
@@ -17,6 +18,16 @@
 
 namespace radiograph {
 namespace {
+
+// An upload takes and frees pieces of up to a megabyte, each in another thread. What is freed in
+// one arena serves no other, and what goes back to the kernel at once comes again as page faults
+// that cost more than hashing. So there are few arenas, and each keeps a little. (With one, durable
+// creates by 32 clients are a tenth slower.)
+void SetMemoryPolicy() {
+  mallopt(M_ARENA_MAX, 2);
+  mallopt(M_TRIM_THRESHOLD, 2 << 20);
+  mallopt(M_MMAP_THRESHOLD, 8 << 20);
+}
 
 // gRPC's own messages become lines of our log.
 void LogOfGrpc(gpr_log_func_args* args) {
@@ -46,6 +57,7 @@ int Main(int argc, char** argv) {
     fprintf(stderr, "radiographd: %s\n", std::string(status.message()).c_str());
     return 2;
   }
+  SetMemoryPolicy();
   gpr_set_log_function(LogOfGrpc);
   const EndSignals ends;
   const absl::Time begin = absl::Now();

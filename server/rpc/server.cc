@@ -18,6 +18,7 @@ namespace {
 constexpr int kThreadsMax =
     256;  // past it gRPC itself refuses, without RetryInfo: the Door is lower
 constexpr int kStreamWindowBytes = 2 << 20;  // bytes of a stream that may come before they are read
+constexpr int kReadBytesMax = 64 << 10;
 constexpr int kStreamsPerConnectionMax = 1024;
 constexpr int kKeepaliveMilliseconds = 30'000;  // finds connections that died silently
 constexpr int kPingsApartMilliseconds = 5'000;  // what a client may ask of us
@@ -35,6 +36,8 @@ void SetLimits(grpc::ServerBuilder& builder) {
   // A window of fixed size: gRPC's own estimate lets one fast upload fill tens of megabytes.
   builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamWindowBytes);
+  // What is read from a connection at once: larger pieces wait partly filled, and cost memory.
+  builder.AddChannelArgument(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, kReadBytesMax);
   // A second server on the same port would take half of the calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
 }

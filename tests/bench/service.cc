@@ -1,0 +1,92 @@
+#include "tests/bench/service.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "core/base/file.h"
+#include "core/base/status_macros.h"
+
+namespace radiograph {
+namespace {
+
+sockaddr_in Loopback(int port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return address;
+}
+
+// A port that was free a moment ago.
+absl::StatusOr<int> FreePort() {
+  UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address = Loopback(0);
+  socklen_t size = sizeof(address);
+  if (bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
+      getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) {
+    return ErrnoStatus(errno, "can't bind", "127.0.0.1:0");
+  }
+  return ntohs(address.sin_port);
+}
+
+bool Listens(int port) {
+  UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address = Loopback(port);
+  return connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+}
+
+}  // namespace
+
+double Seconds(absl::Time since) { return absl::ToDoubleSeconds(absl::Now() - since); }
+
+double Quantile(std::vector<double> values, double q) {
+  std::sort(values.begin(), values.end());
+  return values[static_cast<size_t>(q * static_cast<double>(values.size() - 1) + 0.5)];
+}
+
+void TableHead() {
+  Row("what", "measured", "budget");
+  Row("---", "---", "---");
+}
+
+void Row(absl::string_view what, const std::string& figure, absl::string_view budget) {
+  absl::PrintF("| %s | %s | %s |\n", what, figure, budget);
+  fflush(stdout);
+}
+
+absl::StatusOr<std::unique_ptr<Client>> Connect(const std::string& endpoint) {
+  ClientOptions options;
+  options.endpoint = endpoint;
+  return Client::Make(options);
+}
+
+absl::StatusOr<Server> StartServer(const std::string& bin, const std::string& state,
+                                   absl::string_view devices) {
+  ASSIGN_OR_RETURN(int port, FreePort());
+  Server server{
+      .process = nullptr, .client = nullptr, .endpoint = absl::StrCat("127.0.0.1:", port)};
+  ASSIGN_OR_RETURN(
+      server.process,
+      Child::Spawn(bin + "/radiographd",
+                   {absl::StrCat("--listen=", server.endpoint), "--http=127.0.0.1:0",
+                    absl::StrCat("--state=", state), absl::StrCat("--devices=", devices)},
+                   {absl::StrCat("PATH=", getenv("PATH"))}));
+  while (!Listens(port)) {
+    if (server.process->exited()) return absl::UnavailableError(server.process->StderrTail());
+    usleep(500);
+  }
+  ASSIGN_OR_RETURN(server.client, Connect(server.endpoint));
+  RETURN_IF_ERROR(server.client->GetInfo().status());
+  return server;
+}
+
+}  // namespace radiograph

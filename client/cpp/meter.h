@@ -7,7 +7,7 @@
 
 namespace radiograph {
 
-inline constexpr int64_t kChunkBytes = 1 << 20;
+inline constexpr int64_t kChunkBytes = 512 << 10;
 
 class Meter {
  public:

@@ -156,6 +156,8 @@ class LeaseDesk : public std::enable_shared_from_this<LeaseDesk> {
   std::map<std::string, OpenLease> leases_ ABSL_GUARDED_BY(mu_);  // by token
   Scheduler ready_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, Delayed> delayed_ ABSL_GUARDED_BY(mu_);        // by job
+  // Of jobs that another, more urgent one is merged into, for when they come back to the queue.
+  std::map<std::string, v1::JobPriority> raised_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, Errands::Id> deadlines_ ABSL_GUARDED_BY(mu_);  // by job
   std::map<std::string, int64_t> running_ ABSL_GUARDED_BY(mu_);  // leases and claims by tenant
   std::set<std::string> drained_ ABSL_GUARDED_BY(mu_);           // slots and workers

@@ -120,9 +120,11 @@ void LeaseDesk::Claimed(const std::string& name, QueuedJob job, std::string requ
 void LeaseDesk::JobQueued(const JobRow& row) {
   absl::MutexLock lock(&mu_);
   if (!row.job.merged_into().empty()) return JoinFirst(row);
+  auto raised = raised_.find(row.job.id());
   QueuedJob job{.id = row.job.id(),
                 .tenant = row.job.tenant(),
-                .priority = row.job.priority(),
+                .priority = raised == raised_.end() ? row.job.priority()
+                                                    : Higher(row.job.priority(), raised->second),
                 .sequence = row.sequence,
                 .seconds = row.planned_seconds,
                 .needs = NeedsOf(row)};
@@ -163,7 +165,9 @@ void LeaseDesk::Enqueue(QueuedJob job) {
 
 void LeaseDesk::JoinFirst(const JobRow& row) {
   const std::string& first = row.job.merged_into();
-  ready_.Raise(first, row.job.priority());
+  auto [raised, is_new] = raised_.try_emplace(first, row.job.priority());
+  raised->second = Higher(raised->second, row.job.priority());
+  ready_.Raise(first, raised->second);
   auto found = delayed_.find(first);
   if (found == delayed_.end()) return;
   QueuedJob job = found->second.job;
@@ -179,6 +183,7 @@ void LeaseDesk::JoinFirst(const JobRow& row) {
 void LeaseDesk::JobLeftQueue(const std::string& id) {
   absl::MutexLock lock(&mu_);
   ready_.Remove(id);
+  raised_.erase(id);
   auto found = delayed_.find(id);
   if (found == delayed_.end()) return;
   errands_->Cancel(found->second.timer);

@@ -13,7 +13,9 @@ import os
 import pathlib
 import random
 import signal
+import socket
 import sys
+import threading
 import time
 import unittest
 
@@ -35,6 +37,80 @@ def compute_processes(pid):
             if pathlib.Path(f"/proc/{child}/comm").read_text().startswith("radiograph-comp"):
                 found.append(child)
     return found
+
+
+class Gate:
+    """A way to a server that lets so many bytes of what clients send through, and the rest when it is opened."""
+
+    def __init__(self, endpoint, bytes_first):
+        self.server = endpoint.rsplit(":", 1)
+        self.left, self.opened, self.bytes_since_open = bytes_first, False, 0
+        self.changed = threading.Condition()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = "127.0.0.1:%d" % self.listener.getsockname()[1]
+
+    def __enter__(self):
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.open()
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+    def closed(self):
+        with self.changed:
+            return self.left == 0 and not self.opened
+
+    def open(self):
+        with self.changed:
+            self.opened = True
+            self.changed.notify_all()
+
+    def _accept(self):
+        while True:
+            try:
+                client = self.listener.accept()[0]
+            except OSError:
+                return
+            threading.Thread(target=self._connect, args=(client,), daemon=True).start()
+
+    def _connect(self, client):
+        try:
+            with client, socket.create_connection(self.server) as server:
+                back = threading.Thread(target=self._pass, args=(server, client, len), daemon=True)
+                back.start()
+                self._pass(client, server, self._let_through)
+                back.join()
+        except OSError:
+            pass  # the server is down: so is this way
+
+    def _pass(self, source, sink, let_through):
+        """Until one of both ends."""
+        try:
+            while data := source.recv(65536):
+                while data:
+                    count = let_through(data)
+                    sink.sendall(data[:count])
+                    data = data[count:]
+        except OSError:
+            pass
+        for end in (source, sink):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def _let_through(self, data):
+        """How many of these bytes may pass; waits until some may."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.opened or self.left > 0)
+            if self.opened:
+                self.bytes_since_open += len(data)
+                return len(data)
+            count = min(self.left, len(data))
+            self.left -= count
+            return count
 
 
 class Crash(programs.Case):
@@ -112,26 +188,23 @@ class Crash(programs.Case):
         path = self.folder / f"{name}.safetensors"
         values = [self.random.random() for _ in range(1024)] * 4096  # 16 MiB, unlike all others
         safetensors.write(path, {"embed.weight": ((4096, 1024), values)})
-        before = self.bytes_stored()
-        push = self.pool.submit(self.ask, "models", "push", name, path)
-        self.until("the upload to begin", lambda: push.done() or self.bytes_stored() > before)
-        kill()
-        answer = push.result(timeout=programs.DEADLINE)
-        if answer.code == 0:
-            self.assert_ok(self.ask("models", "show", name))
-        else:
-            self.assertEqual(answer.code, UNREACHABLE, answer)
-            self.assert_ok(self.ask("models", "push", name, path))
+        size = path.stat().st_size
+        with Gate(self.server.endpoint, bytes_first=size // 2) as gate:
+            push = self.pool.submit(radiograph, "models", "push", name, path, endpoint=gate.endpoint)
+            self.until("the upload to be on its way", lambda: gate.closed() and self.bytes_uploaded() > 0)
+            kill()
+            came = self.bytes_uploaded()
+            gate.open()
+            self.assert_ok(push.result(timeout=programs.DEADLINE))
+            self.assertTrue(0 < came < size, f"{came} of {size}")
+            # The frames of HTTP/2, and the calls around the upload.
+            self.assertLess(gate.bytes_since_open, (size - came) * 1.01 + 64 * 1024)
+        self.assert_ok(self.ask("models", "show", name))
         self.artifacts[name] = path
 
-    def bytes_stored(self):
-        sizes = 0
-        for file in (self.folder / "state").rglob("*"):
-            try:
-                sizes += file.stat().st_size
-            except FileNotFoundError:
-                pass  # renamed meanwhile
-        return sizes
+    def bytes_uploaded(self):
+        """Of the one unfinished upload."""
+        return sum(file.stat().st_size for file in (self.folder / "state/uploads").iterdir())
 
     def test_nothing_acknowledged_is_lost(self):
         self.start_all()

@@ -22,6 +22,7 @@ namespace {
 
 constexpr int kPoolThreads = 4;
 constexpr absl::Duration kSweepInterval = absl::Hours(1);
+constexpr absl::Duration kReloadInterval = absl::Seconds(1);  // of tokens and certificates
 
 // $0 version, $1 gRPC address, $2 rows of jobs.
 constexpr char kIndexPage[] = R"(<!doctype html>
@@ -71,15 +72,43 @@ JobsObserver WithLog(JobsObserver metrics) {
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const ServerOptions& options) {
   auto daemon = std::unique_ptr<Daemon>(new Daemon(options));
+  RETURN_IF_ERROR(daemon->OpenAuth());
   RETURN_IF_ERROR(daemon->OpenStore());
   RETURN_IF_ERROR(daemon->StartRpc());
   RETURN_IF_ERROR(daemon->StartHttp());
   return daemon;
 }
 
-absl::Status Daemon::OpenStore() {
+absl::Status Daemon::OpenAuth() {
   ASSIGN_OR_RETURN(build_, Sha256OfFile("/proc/self/exe"));
   metrics_ = std::make_unique<ServerMetrics>(RADIOGRAPH_VERSION, build_.sha256);
+  if (!options_.tokens_file.empty()) {
+    ASSIGN_OR_RETURN(tokens_, Tokens::Open(options_.tokens_file));
+  }
+  if (!options_.tls_cert.empty()) {
+    ASSIGN_OR_RETURN(tls_, TlsFiles::Open({.certificates = options_.tls_cert,
+                                           .key = options_.tls_key,
+                                           .client_authority = options_.tls_client_ca}));
+  }
+  worker_token_ = RandomHex(32);
+  authorization_ = std::make_unique<Authorization>(
+      tokens_.get(), worker_token_, [this](Refusal refusal) { metrics_->Refused(refusal); });
+  return absl::OkStatus();
+}
+
+void Daemon::ScheduleReload() {
+  errands_->PostAt(clock_.Monotonic() + kReloadInterval, [this] {
+    ScheduleReload();
+    if (reloading_.exchange(true)) return;  // one thread at a time
+    pool_->Post([this] {
+      if (tokens_ != nullptr) tokens_->Reload();
+      if (tls_ != nullptr) tls_->Reload();
+      reloading_ = false;
+    });
+  });
+}
+
+absl::Status Daemon::OpenStore() {
   blob_options_.folder = options_.state;
   ASSIGN_OR_RETURN(store_, Store::Open(blob_options_, &clock_, &disk_));
   pool_ = std::make_unique<Pool>(kPoolThreads);
@@ -89,6 +118,7 @@ absl::Status Daemon::OpenStore() {
                                      WithLog(metrics_->Observer())));
   errands_->Start();
   ScheduleSweep();
+  if (tokens_ != nullptr || tls_ != nullptr) ScheduleReload();
   return absl::OkStatus();
 }
 
@@ -105,9 +135,8 @@ void Daemon::ScheduleSweep() {
 }
 
 absl::Status Daemon::StartRpc() {
-  worker_token_ = RandomHex(32);
   headers_ = std::make_unique<HeaderCache>(store_->blobs.get());
-  door_ = std::make_unique<Door>(Door::Options(), worker_token_);
+  door_ = std::make_unique<Door>(Door::Options(), authorization_.get());
   backend_ = std::make_unique<Backend>(Backend{.store = store_.get(),
                                                .jobs = jobs_.get(),
                                                .headers = headers_.get(),
@@ -119,11 +148,13 @@ absl::Status Daemon::StartRpc() {
   info.set_protocol_version(1);
   info.set_digest_function("SHA256");
   *info.mutable_limits() = MakeLimits(door_->options(), blob_options_, jobs_options_);
-  info.add_auth_modes("none");
+  if (tokens_ == nullptr) info.add_auth_modes("none");
+  if (tokens_ != nullptr) info.add_auth_modes("token");
+  if (!options_.tls_client_ca.empty()) info.add_auth_modes("mtls");
   info.mutable_start_time()->set_seconds(absl::ToUnixSeconds(clock_.Now()));
   info.set_instance(RandomHex(8));
   rpc_metrics_ = std::make_unique<RpcMetrics>(metrics_->registry());
-  RpcServer::Options rpc{.listen = options_.listen, .interceptors = {}};
+  RpcServer::Options rpc{.listen = options_.listen, .tls = tls_.get(), .interceptors = {}};
   rpc.interceptors.push_back(rpc_metrics_->Interceptor());
   ASSIGN_OR_RETURN(rpc_, RpcServer::Start(std::move(rpc), backend_.get()));
   return absl::OkStatus();
@@ -131,12 +162,16 @@ absl::Status Daemon::StartRpc() {
 
 absl::Status Daemon::StartHttp() {
   if (options_.http.empty() || options_.http == "none") return absl::OkStatus();
+  HttpServer::Options http{.listen = options_.http, .tls = tls_.get()};
+  http.authorize = [this](absl::string_view authorization) {
+    return authorization_->Check("this page", kRead, authorization).status();
+  };
   ASSIGN_OR_RETURN(
-      http_,
-      HttpServer::Start(options_.http, {{"/", [this] { return Index(); }},
-                                        {"/metrics", [this] { return Metrics(); }},
-                                        {"/healthz", [] { return HttpResponse{.body = "ok\n"}; }},
-                                        {"/readyz", [this] { return Ready(); }}}));
+      http_, HttpServer::Start(std::move(http),
+                               {{"/", {[this] { return Index(); }}},
+                                {"/metrics", {[this] { return Metrics(); }}},
+                                {"/healthz", {[] { return HttpResponse{.body = "ok\n"}; }, true}},
+                                {"/readyz", {[this] { return Ready(); }, true}}}));
   return absl::OkStatus();
 }
 

@@ -10,6 +10,9 @@
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/base/digest.h"
+#include "server/auth/authorization.h"
+#include "server/auth/tls_files.h"
+#include "server/auth/tokens.h"
 #include "server/http/http_server.h"
 #include "server/http/server_metrics.h"
 #include "server/jobs/errands.h"
@@ -47,6 +50,8 @@ class Daemon {
   explicit Daemon(const ServerOptions& options) : options_(options) {}
   absl::Status OpenStore();
   void ScheduleSweep();
+  absl::Status OpenAuth();
+  void ScheduleReload();
   absl::Status StartRpc();
   absl::Status StartHttp();
   HttpResponse Metrics();
@@ -60,10 +65,14 @@ class Daemon {
   const SystemClock clock_;
   Disk disk_;
   std::atomic<bool> draining_ = false;
+  std::atomic<bool> reloading_ = false;
   std::string worker_token_;
   // In the order of their making: each uses those before it.
   std::unique_ptr<ServerMetrics> metrics_;
   std::unique_ptr<RpcMetrics> rpc_metrics_;
+  std::unique_ptr<Tokens> tokens_;  // null: nobody needs one
+  std::unique_ptr<TlsFiles> tls_;   // null: no TLS
+  std::unique_ptr<Authorization> authorization_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Pool> pool_;
   std::unique_ptr<Errands> errands_;

@@ -1,25 +1,16 @@
 #include "server/options.h"
 
-#include <arpa/inet.h>
-
 #include <cstdlib>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
+#include "core/base/address.h"
 #include "core/base/status_macros.h"
 
 namespace radiograph {
 namespace {
 
-absl::string_view HostOf(absl::string_view address) {
-  const size_t colon = address.rfind(':');
-  absl::string_view host = address.substr(0, colon);
-  if (absl::ConsumePrefix(&host, "[")) absl::ConsumeSuffix(&host, "]");
-  return host;
-}
-
-absl::Status CheckAddress(absl::string_view flag, absl::string_view address, bool insecure) {
+absl::Status CheckAddress(absl::string_view flag, absl::string_view address, bool guarded) {
   const size_t colon = address.rfind(':');
   int port = -1;
   if (colon == absl::string_view::npos || colon == 0 ||
@@ -27,23 +18,15 @@ absl::Status CheckAddress(absl::string_view flag, absl::string_view address, boo
     return absl::InvalidArgumentError(absl::StrCat(
         "--", flag, " is '", address, "'; HOST:PORT with a port of 0..65535 is meant"));
   }
-  if (insecure || IsLoopback(address)) return absl::OkStatus();
+  if (guarded || IsLoopback(address)) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
       "--", flag, " is '", address,
-      "', which other machines can reach, and anybody there could use "
-      "this server: listen on 127.0.0.1, or say --insecure if the network itself is safe"));
+      "', which other machines can reach, and anybody there could use this server: give it "
+      "--tls-cert, --tls-key and --tokens-file, listen on 127.0.0.1, or say --insecure if the "
+      "network itself is safe"));
 }
 
 }  // namespace
-
-bool IsLoopback(absl::string_view address) {
-  const std::string host(HostOf(address));
-  in_addr v4;
-  if (inet_pton(AF_INET, host.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
-  in6_addr v6;
-  if (inet_pton(AF_INET6, host.c_str(), &v6) == 1) return IN6_IS_ADDR_LOOPBACK(&v6);
-  return host == "localhost";
-}
 
 std::string DefaultStateFolder() {
   const char* state = getenv("XDG_STATE_HOME");
@@ -73,12 +56,28 @@ void AddFlags(ServerOptions& options, Flags& flags) {
             "file that tells the addresses as JSON once the server answers; empty: none");
   flags.Add("insecure", &options.insecure,
             "listen where other machines can reach it, without TLS and tokens");
+  flags.Add("tokens-file", &options.tokens_file,
+            "file of who may call (deploy/README.md), read again when it changes; empty: anybody");
+  flags.Add("tls-cert", &options.tls_cert,
+            "PEM file of the certificate and those that lead to its root; read again when it "
+            "changes; empty: no TLS");
+  flags.Add("tls-key", &options.tls_key, "PEM file of the certificate's private key");
+  flags.Add("tls-client-ca", &options.tls_client_ca,
+            "PEM file of the authority whose certificates gRPC clients must show; empty: none");
 }
 
 absl::Status CheckOptions(const ServerOptions& options) {
-  RETURN_IF_ERROR(CheckAddress("listen", options.listen, options.insecure));
+  if (options.tls_cert.empty() != options.tls_key.empty()) {
+    return absl::InvalidArgumentError("--tls-cert and --tls-key are given together or not at all");
+  }
+  if (!options.tls_client_ca.empty() && options.tls_cert.empty()) {
+    return absl::InvalidArgumentError("--tls-client-ca needs --tls-cert and --tls-key");
+  }
+  const bool guarded =
+      options.insecure || (!options.tls_cert.empty() && !options.tokens_file.empty());
+  RETURN_IF_ERROR(CheckAddress("listen", options.listen, guarded));
   if (!options.http.empty() && options.http != "none") {
-    RETURN_IF_ERROR(CheckAddress("http", options.http, options.insecure));
+    RETURN_IF_ERROR(CheckAddress("http", options.http, guarded));
   }
   if (options.state.empty())
     return absl::InvalidArgumentError("--state is empty; a folder is meant");

@@ -20,8 +20,11 @@ struct ServerOptions {
   int64_t threads = 0;
   absl::Duration lease = absl::Seconds(30);
   absl::Duration grace = absl::Seconds(10);
-  std::string compute = {};    // path of radiograph-compute; empty: beside this program
-  std::string port_file = {};  // empty: none
+  std::string compute = {};      // path of radiograph-compute; empty: beside this program
+  std::string port_file = {};    // empty: none
+  std::string tokens_file = {};  // empty: nobody needs a token
+  std::string tls_cert = {}, tls_key = {};  // PEM files; empty: no TLS
+  std::string tls_client_ca = {};           // empty: clients of gRPC need no certificate
   bool insecure = false;
 };
 
@@ -30,13 +33,10 @@ std::string DefaultStateFolder();
 
 void AddFlags(ServerOptions& options, Flags& flags);
 
-// What the flags can't check one by one. INVALID_ARGUMENT for an address that isn't HOST:PORT and,
-// without
-// --insecure, for one that others can reach: there is no TLS and there are no tokens yet.
+// What the flags can't check one by one. INVALID_ARGUMENT for an address that isn't HOST:PORT, for
+// half of the files of TLS and, without --insecure, for an address that other machines can reach
+// unless there are TLS and tokens.
 absl::Status CheckOptions(const ServerOptions& options);
-
-// 127.x.x.x, localhost and ::1, as HOST or HOST:PORT with [::1] in brackets.
-bool IsLoopback(absl::string_view address);
 
 }  // namespace radiograph
 

@@ -12,16 +12,6 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using testing::StatusIs;
 
-TEST(ServerOptions, KnowsLoopback) {
-  for (const char* address : {"127.0.0.1:7433", "127.9.9.9:1", "localhost:0", "[::1]:80"}) {
-    EXPECT_TRUE(IsLoopback(address)) << address;
-  }
-  for (const char* address :
-       {"0.0.0.0:7433", "[::]:80", "10.0.0.1:1", "example.org:80", "127.0.0.1.evil.org:80"}) {
-    EXPECT_FALSE(IsLoopback(address)) << address;
-  }
-}
-
 TEST(ServerOptions, WhatOthersCanReachNeedsInsecure) {
   ServerOptions options{.listen = "0.0.0.0:7433", .state = "s"};
   EXPECT_THAT(CheckOptions(options),
@@ -34,6 +24,23 @@ TEST(ServerOptions, WhatOthersCanReachNeedsInsecure) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("--http")));
   options.http = "none";
   EXPECT_OK(CheckOptions(options));
+}
+
+TEST(ServerOptions, TlsAndTokensTogetherOpenIt) {
+  ServerOptions options{.listen = "0.0.0.0:7433", .http = "[::]:80", .state = "s"};
+  options.tokens_file = "tokens";
+  EXPECT_THAT(CheckOptions(options),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("--tls-cert")));
+  options.tls_cert = "cert";
+  EXPECT_THAT(CheckOptions(options),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("together")));
+  options.tls_key = "key";
+  EXPECT_OK(CheckOptions(options));
+  options.tokens_file = "";
+  EXPECT_THAT(CheckOptions(options),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("--tokens-file")));
+  EXPECT_THAT(CheckOptions({.state = "s", .tls_client_ca = "ca"}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("--tls-client-ca needs")));
 }
 
 TEST(ServerOptions, AddressesHaveAPort) {

@@ -10,6 +10,7 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "core/base/log.h"
+#include "core/base/status_macros.h"
 
 namespace radiograph {
 namespace {
@@ -24,47 +25,64 @@ void Send(mg_connection* connection, absl::string_view method, const HttpRespons
       "HTTP/1.1 ", response.code, " ", mg_get_response_code_text(connection, response.code),
       "\r\nContent-Type: ", response.type, "\r\nContent-Length: ", response.body.size(),
       "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n",
-      "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n\r\n");
+      "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n");
+  if (!response.challenge.empty()) {
+    absl::StrAppend(&text, "WWW-Authenticate: ", response.challenge, "\r\n");
+  }
+  absl::StrAppend(&text, "\r\n");
   if (method != "HEAD") absl::StrAppend(&text, response.body);
   mg_write(connection, text.data(), text.size());
 }
 
+HttpResponse Refusal(const absl::Status& status) {
+  HttpResponse response = {.code = absl::IsPermissionDenied(status) ? 403 : 401,
+                           .body = absl::StrCat(status.message(), "\n")};
+  if (response.code == 401) response.challenge = "Bearer";
+  return response;
+}
+
 }  // namespace
 
-int HttpServer::Handle(mg_connection* connection, void* self) {
+HttpResponse HttpServer::Answer(mg_connection* connection) const {
   const mg_request_info* request = mg_get_request_info(connection);
   const absl::string_view method = request->request_method;
-  const Pages& pages = static_cast<const HttpServer*>(self)->pages_;
-  auto page = pages.find(request->local_uri);
-  HttpResponse response;
   if (method != "GET" && method != "HEAD") {
-    response = {.code = 405, .body = "only GET and HEAD are answered here\n"};
-  } else if (page == pages.end()) {
-    response = {.code = 404, .body = "there is no such page\n"};
-  } else {
-    response = page->second();
+    return {.code = 405, .body = "only GET and HEAD are answered here\n"};
   }
-  Send(connection, method, response);
+  auto page = pages_.find(request->local_uri);
+  if (page == pages_.end()) return {.code = 404, .body = "there is no such page\n"};
+  if (!page->second.open && options_.authorize != nullptr) {
+    const char* header = mg_get_header(connection, "Authorization");
+    const absl::Status status = options_.authorize(header == nullptr ? "" : header);
+    if (!status.ok()) return Refusal(status);
+  }
+  return page->second.answer();
+}
+
+int HttpServer::Handle(mg_connection* connection, void* self) {
+  const HttpResponse response = static_cast<const HttpServer*>(self)->Answer(connection);
+  Send(connection, mg_get_request_info(connection)->request_method, response);
   return response.code;
 }
 
-absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string& listen,
-                                                              Pages pages) {
-  auto server = std::unique_ptr<HttpServer>(new HttpServer(std::move(pages)));
+absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(Options options, Pages pages) {
+  auto server = std::unique_ptr<HttpServer>(new HttpServer(std::move(options), std::move(pages)));
+  const TlsFiles* tls = server->options_.tls;
+  const std::string listen = tls == nullptr ? server->options_.listen : "127.0.0.1:0";
   mg_callbacks callbacks = {};
   callbacks.log_message = LogMessage;
-  const char* options[] = {"listening_ports",
-                           listen.c_str(),
-                           "num_threads",
-                           "4",
-                           "max_request_size",
-                           "16384",
-                           "request_timeout_ms",
-                           "10000",
-                           "enable_keep_alive",
-                           "no",
-                           nullptr};
-  server->context_ = mg_start(&callbacks, nullptr, options);
+  const char* settings[] = {"listening_ports",
+                            listen.c_str(),
+                            "num_threads",
+                            "4",
+                            "max_request_size",
+                            "16384",
+                            "request_timeout_ms",
+                            "10000",
+                            "enable_keep_alive",
+                            "no",
+                            nullptr};
+  server->context_ = mg_start(&callbacks, nullptr, settings);
   if (server->context_ == nullptr) {
     return absl::UnavailableError(
         absl::StrCat("can't listen on ", listen, " for HTTP; is another server there?"));
@@ -76,10 +94,14 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string&
   server->port_ = port.port;
   server->address_ = absl::StrCat(listen.substr(0, listen.rfind(':')), ":", port.port);
   mg_set_request_handler(server->context_, "/", &HttpServer::Handle, server.get());
+  if (tls != nullptr) {
+    ASSIGN_OR_RETURN(server->front_, TlsFront::Start(server->options_.listen, tls, port.port));
+  }
   return server;
 }
 
 HttpServer::~HttpServer() {
+  front_.reset();
   if (context_ == nullptr) return;
   absl::Notification stopped;
   std::jthread stopper([&] {

@@ -80,6 +80,10 @@ ServerMetrics::ServerMetrics(const std::string& version, const std::string& buil
                     .Name("radiograph_jobs_finished_total")
                     .Help("Jobs that ended, by state and by the code of their error.")
                     .Register(registry_)),
+      refused_(prometheus::BuildCounter()
+                   .Name("radiograph_auth_failures_total")
+                   .Help("Calls and requests for pages that were refused, by reason.")
+                   .Register(registry_)),
       queue_wait_(AddHistogram(registry_, "radiograph_job_queue_wait_seconds",
                                "From a job's creation to its last lease.")),
       run_time_(AddHistogram(registry_, "radiograph_job_run_seconds",
@@ -90,6 +94,14 @@ ServerMetrics::ServerMetrics(const std::string& version, const std::string& buil
       .Register(registry_)
       .Add({{"version", version}, {"build", build}})
       .Set(1);
+  for (const Refusal refusal :
+       {Refusal::kNoToken, Refusal::kNotBearer, Refusal::kUnknownToken, Refusal::kWrongScope}) {
+    refused_.Add({{"reason", std::string(RefusalName(refusal))}});  // all there from the start
+  }
+}
+
+void ServerMetrics::Refused(Refusal refusal) {
+  refused_.Add({{"reason", std::string(RefusalName(refusal))}}).Increment();
 }
 
 JobsObserver ServerMetrics::Observer() {

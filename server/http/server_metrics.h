@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "server/auth/authorization.h"
 #include "server/jobs/jobs.h"
 
 namespace radiograph {
@@ -25,6 +26,8 @@ class ServerMetrics {
   prometheus::Registry& registry() { return registry_; }
   // Counts what happens to jobs; the metrics must outlive the Jobs.
   JobsObserver Observer();
+  // Counts callers that were sent away.
+  void Refused(Refusal refusal);
 
   // The text exposition format. `snapshot` and `blob_bytes` are as of now.
   std::string Text(const JobsSnapshot& snapshot, int64_t blob_bytes) const;
@@ -36,6 +39,7 @@ class ServerMetrics {
   prometheus::Counter& requeued_;
   prometheus::Counter& mismatches_;
   prometheus::Family<prometheus::Counter>& finished_;
+  prometheus::Family<prometheus::Counter>& refused_;
   prometheus::Histogram& queue_wait_;
   prometheus::Histogram& run_time_;
 };

@@ -56,7 +56,6 @@ v1::Job NewJob(const v1::CreateJobRequest& request, v1::Job job, absl::Time now)
   if (request.has_timeout()) {
     *job.mutable_deadline() = ToTimestamp(now + FromProto(request.timeout()));
   }
-  if (job.tenant().empty()) job.set_tenant(kDefaultTenant);
   *job.mutable_create_time() = ToTimestamp(now);
   job.set_state(v1::QUEUED);
   return job;
@@ -380,7 +379,9 @@ void Jobs::Synchronize(v1::SynchronizeRequest request, bool embedded, std::stop_
   desk_->Synchronize(std::move(request), embedded, std::move(stop), std::move(done));
 }
 
-v1::ListWorkersResponse Jobs::ListWorkers() { return desk_->ListWorkers(); }
+v1::ListWorkersResponse Jobs::ListWorkers(const std::string& tenant) {
+  return desk_->ListWorkers(tenant);
+}
 
 absl::Status Jobs::Drain(const std::string& name, absl::Duration grace) {
   return desk_->Drain(name, grace);

@@ -127,7 +127,8 @@ class Jobs {
   using SynchronizeDone = std::function<void(absl::StatusOr<v1::SynchronizeResponse>)>;
   void Synchronize(v1::SynchronizeRequest request, bool embedded, std::stop_token stop,
                    SynchronizeDone done);
-  v1::ListWorkersResponse ListWorkers();
+  // All slots; of their jobs only the tenant's own.
+  v1::ListWorkersResponse ListWorkers(const std::string& tenant);
   // A slot, or all of a worker: no more leases; what runs there after `grace` goes back to the
   // queue, no attempt burned. Known to this process only. NOT_FOUND.
   absl::Status Drain(const std::string& name, absl::Duration grace);

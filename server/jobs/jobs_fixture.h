@@ -58,6 +58,7 @@ class JobsFixture : public ::testing::Test {
 
   static ResolvedJob Resolved(const std::string& cache_key = "") {
     ResolvedJob resolved;
+    resolved.job.set_tenant(kDefaultTenant);
     resolved.job.set_analysis("test.analysis");
     resolved.job.set_analysis_version(1);
     resolved.job.set_cache_key(cache_key);
@@ -111,7 +112,7 @@ class JobsFixture : public ::testing::Test {
     if (outcome == "SUCCEEDED") {
       v1::ArtifactFile& file = *request.mutable_report()->add_result();
       file.set_name("result.json");
-      *file.mutable_blob() = *store_->blobs->PutBytes("{}");
+      *file.mutable_blob() = *store_->blobs->PutBytes(kDefaultTenant, "{}");
     } else {
       request.mutable_report()->mutable_error()->set_code(13);
       request.mutable_report()->mutable_error()->set_message("because of the test");

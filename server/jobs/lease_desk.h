@@ -66,7 +66,7 @@ class LeaseDesk : public std::enable_shared_from_this<LeaseDesk> {
   std::optional<v1::SlotProgress> LatestProgress(const std::string& job);
   // Why a queued job does not run.
   std::string PendingReason(const JobRow& row);
-  v1::ListWorkersResponse ListWorkers();
+  v1::ListWorkersResponse ListWorkers(const std::string& tenant);
   std::map<v1::SlotState, int64_t> CountSlots();
 
   // Answers all polls with UNAVAILABLE, refuses new ones, and waits for its writes.
@@ -155,7 +155,7 @@ class LeaseDesk : public std::enable_shared_from_this<LeaseDesk> {
   std::map<std::string, Slot> slots_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, OpenLease> leases_ ABSL_GUARDED_BY(mu_);  // by token
   Scheduler ready_ ABSL_GUARDED_BY(mu_);
-  std::map<std::string, Delayed> delayed_ ABSL_GUARDED_BY(mu_);        // by job
+  std::map<std::string, Delayed> delayed_ ABSL_GUARDED_BY(mu_);  // by job
   // Of jobs that another, more urgent one is merged into, for when they come back to the queue.
   std::map<std::string, v1::JobPriority> raised_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, Errands::Id> deadlines_ ABSL_GUARDED_BY(mu_);  // by job

@@ -190,7 +190,7 @@ std::string LeaseDesk::PendingReason(const JobRow& row) {
   return busy ? "all workers that can run it are busy" : "it is about to be taken";
 }
 
-v1::ListWorkersResponse LeaseDesk::ListWorkers() {
+v1::ListWorkersResponse LeaseDesk::ListWorkers(const std::string& tenant) {
   v1::ListWorkersResponse response;
   absl::MutexLock lock(&mu_);
   ForgetSilentSlots();
@@ -206,7 +206,8 @@ v1::ListWorkersResponse LeaseDesk::ListWorkers() {
       worker.set_quarantine(absl::StrCat(kCrashesInARow, " crashes in a row; for ",
                                          absl::ToInt64Seconds(quarantine) + 1, " s more"));
     }
-    if (const OpenLease* lease = LeaseOf(slot)) worker.set_job(lease->lease.job());
+    const OpenLease* lease = LeaseOf(slot);
+    if (lease != nullptr && lease->tenant == tenant) worker.set_job(lease->lease.job());
   }
   return response;
 }

@@ -35,7 +35,7 @@ TEST_F(LeasesTest, AnIdleSlotGetsTheOldestJobWithAllThatItNeeds) {
   for (const char* name : {"model.safetensors", "copy.safetensors"}) {
     v1::ArtifactFile& file = *model.add_files();
     file.set_name(name);
-    *file.mutable_blob() = *store_->blobs->PutBytes("weights");
+    *file.mutable_blob() = *store_->blobs->PutBytes(kDefaultTenant, "weights");
   }
   ASSERT_OK_AND_ASSIGN(auto first, jobs_->Create({}, resolved));
   Create();

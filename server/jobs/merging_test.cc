@@ -76,7 +76,7 @@ TEST_F(MergingTest, ACancelWhileItRunsHandsTheRunOver) {
   EXPECT_FALSE(busy->has_value()) << "the run was told to stop";
   EXPECT_EQ(StateOf(first), v1::CANCELLED);
   EXPECT_EQ(StateOf(second), v1::RUNNING);
-  EXPECT_EQ(jobs_->ListWorkers().workers(0).job(), second);
+  EXPECT_EQ(jobs_->ListWorkers(kDefaultTenant).workers(0).job(), second);
   for (bool restart : {false, true}) {
     if (restart) Restart();
     ASSERT_OK(jobs_->Cancel(Key(restart ? second : first)));  // again; and the next
@@ -143,7 +143,8 @@ TEST_F(MergingTest, ARefreshedResultWithOtherBytesIsNoted) {
   EXPECT_EQ(Get(same).differs_from(), "");
   const std::string other = CreateSame(refresh);
   v1::SynchronizeRequest done = Done(Take(), "SUCCEEDED");
-  *done.mutable_report()->mutable_result(0)->mutable_blob() = *store_->blobs->PutBytes("[]");
+  *done.mutable_report()->mutable_result(0)->mutable_blob() =
+      *store_->blobs->PutBytes(kDefaultTenant, "[]");
   ASSERT_OK(Ask(done));
   EXPECT_EQ(Get(other).differs_from(), same);
   EXPECT_EQ(mismatched, std::vector<std::string>{other});

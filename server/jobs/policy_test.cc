@@ -72,7 +72,7 @@ TEST_F(PolicyTest, ThreeCrashesInARowOnDifferentJobsCloseASlotForAWhile) {
   auto crash = [&] { ASSERT_OK(Ask(Done(Take("sick/cpu"), "CRASHED", "sick/cpu"))); };
   for (int i = 0; i < 3; ++i) crash();
   EXPECT_FALSE(IsGivenWork("sick/cpu"));
-  const v1::ListWorkersResponse listed = jobs_->ListWorkers();
+  const v1::ListWorkersResponse listed = jobs_->ListWorkers(kDefaultTenant);
   for (const v1::Worker& worker : listed.workers()) {
     EXPECT_EQ(worker.quarantine().empty(), worker.slot() == "good/cpu");
   }
@@ -170,7 +170,7 @@ TEST_F(PolicyTest, ADrainedWorkerGetsNothingAndGivesBackAfterTheGrace) {
   EXPECT_EQ(job.state(), v1::QUEUED);
   EXPECT_FALSE(job.has_not_before());  // not burned
   EXPECT_FALSE(IsGivenWork("w/cpu"));
-  EXPECT_TRUE(jobs_->ListWorkers().workers(0).draining());
+  EXPECT_TRUE(jobs_->ListWorkers(kDefaultTenant).workers(0).draining());
   ASSERT_OK(jobs_->Undrain("w"));
   EXPECT_TRUE(IsGivenWork("w/cpu"));
   EXPECT_THAT(jobs_->Drain("nope", absl::Seconds(1)),

@@ -157,14 +157,14 @@ TEST_F(SlotsTest, WorkersAreListedUntilTheyAreSilentForATerm) {
   const std::string id = Create();
   Take("a/cpu");
   Poll(Slot("b/cpu", v1::IDLE));
-  v1::ListWorkersResponse workers = jobs_->ListWorkers();
+  v1::ListWorkersResponse workers = jobs_->ListWorkers(kDefaultTenant);
   ASSERT_EQ(workers.workers_size(), 2);
   EXPECT_EQ(workers.workers(0).slot(), "a/cpu");
   EXPECT_EQ(workers.workers(0).job(), id);
   EXPECT_EQ(workers.workers(1).engine().device_kind(), "cpu");
   EXPECT_EQ(jobs_->Snapshot()->slots[v1::IDLE], 2);
   Advance(absl::Seconds(31));  // a's lease is over too
-  EXPECT_THAT(jobs_->ListWorkers().workers(), IsEmpty());
+  EXPECT_THAT(jobs_->ListWorkers(kDefaultTenant).workers(), IsEmpty());
 }
 
 // Creators, slots and a canceller on threads of their own, and the errands' thread.

@@ -34,6 +34,7 @@ absl::StatusOr<v1::Analysis> AnalysisOf(const Spec& spec) {
 
 absl::StatusOr<v1::ListAnalysesResponse> ListAnalyses(absl::Span<const Spec> catalog, Store& store,
                                                       HeaderCache& headers,
+                                                      const std::string& tenant,
                                                       const v1::ListAnalysesRequest& request) {
   v1::ListAnalysesResponse response;
   if (request.for_artifact().empty()) {
@@ -42,7 +43,8 @@ absl::StatusOr<v1::ListAnalysesResponse> ListAnalyses(absl::Span<const Spec> cat
     }
     return response;
   }
-  ASSIGN_OR_RETURN(const v1::Artifact artifact, store.catalogue.Get(request.for_artifact()));
+  ASSIGN_OR_RETURN(const v1::Artifact artifact,
+                   store.catalogue.Get(tenant, request.for_artifact()));
   ASSIGN_OR_RETURN(const auto resolved, headers.Get(artifact));
   for (const Spec& spec : catalog) {
     if (Takes(spec, KindOf(artifact.kind()), resolved->header)) {

@@ -18,6 +18,7 @@ absl::StatusOr<v1::Analysis> AnalysisOf(const Spec& spec);
 // default parameters and that input alone their Plan finds no fault.
 absl::StatusOr<v1::ListAnalysesResponse> ListAnalyses(absl::Span<const Spec> catalog, Store& store,
                                                       HeaderCache& headers,
+                                                      const std::string& tenant,
                                                       const v1::ListAnalysesRequest& request);
 
 }  // namespace radiograph

@@ -17,7 +17,7 @@ class AnalysesTest : public testing::StoreTest {
   absl::StatusOr<std::vector<std::string>> Names(const std::string& for_artifact) {
     v1::ListAnalysesRequest request;
     request.set_for_artifact(for_artifact);
-    auto response = ListAnalyses(Catalog(), *store_, *headers_, request);
+    auto response = ListAnalyses(Catalog(), *store_, *headers_, kDefaultTenant, request);
     if (!response.ok()) return response.status();
     std::vector<std::string> names;
     for (const v1::Analysis& analysis : response->analyses()) names.push_back(analysis.name());
@@ -48,9 +48,11 @@ TEST_F(AnalysesTest, WithoutAnArtifactAllAreListed) {
 }
 
 TEST_F(AnalysesTest, AnArtifactIsOfferedWhatItsPlanAccepts) {
-  ASSERT_OK(CreateArtifact(*store_, Request("digits", {{"model.safetensors", ModelBytes()}})));
+  ASSERT_OK(CreateArtifact(*store_, kDefaultTenant,
+                           Request("digits", {{"model.safetensors", ModelBytes()}})));
   const std::string other = Tensors({{"something", safetensors::DType::kF32, {2}}});
-  ASSERT_OK(CreateArtifact(*store_, Request("other", {{"model.safetensors", other}})));
+  ASSERT_OK(
+      CreateArtifact(*store_, kDefaultTenant, Request("other", {{"model.safetensors", other}})));
   ASSERT_OK_AND_ASSIGN(auto names, Names("digits"));
   EXPECT_THAT(names, Contains("bilinear.spectrum"));
   ASSERT_OK_AND_ASSIGN(names, Names("other@1"));

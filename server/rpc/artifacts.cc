@@ -39,9 +39,10 @@ absl::Status CheckRequest(const v1::CreateArtifactRequest& request) {
   return violations.empty() ? absl::OkStatus() : ViolationsStatus(violations);
 }
 
-absl::Status CheckUploaded(Store& store, const v1::CreateArtifactRequest& request) {
+absl::Status CheckUploaded(Store& store, const std::string& tenant,
+                           const v1::CreateArtifactRequest& request) {
   const absl::Status status = store.database->Read(
-      [&](Connection& connection) { return RequireBlobs(connection, request.files()); });
+      [&](Connection& connection) { return RequireBlobs(connection, tenant, request.files()); });
   if (!absl::IsFailedPrecondition(status)) return status;
   return WithReason(status, "BLOBS_MISSING");
 }
@@ -70,10 +71,10 @@ void CheckLabels(const google::protobuf::Map<std::string, std::string>& labels,
   }
 }
 
-absl::StatusOr<v1::Artifact> CreateArtifact(Store& store,
+absl::StatusOr<v1::Artifact> CreateArtifact(Store& store, const std::string& tenant,
                                             const v1::CreateArtifactRequest& request) {
   RETURN_IF_ERROR(CheckRequest(request));
-  RETURN_IF_ERROR(CheckUploaded(store, request));
+  RETURN_IF_ERROR(CheckUploaded(store, tenant, request));
   v1::Artifact artifact;
   artifact.set_name(request.name());
   artifact.set_kind(request.kind());
@@ -86,12 +87,13 @@ absl::StatusOr<v1::Artifact> CreateArtifact(Store& store,
     *artifact.mutable_architecture() = StructOfJson(resolved.header.architecture.ToJson());
   }
   if (request.validate_only()) return artifact;
-  return store.catalogue.Create(std::move(artifact));
+  return store.catalogue.Create(tenant, std::move(artifact));
 }
 
 absl::StatusOr<v1::ListTensorsResponse> ListTensors(Store& store, HeaderCache& headers,
+                                                    const std::string& tenant,
                                                     const v1::ListTensorsRequest& request) {
-  ASSIGN_OR_RETURN(const v1::Artifact artifact, store.catalogue.Get(request.ref()));
+  ASSIGN_OR_RETURN(const v1::Artifact artifact, store.catalogue.Get(tenant, request.ref()));
   const std::string scope = absl::StrCat("tensors/", artifact.digest());
   ASSIGN_OR_RETURN(const int64_t size, PageSize(request.page_size()));
   int64_t begin = 0;

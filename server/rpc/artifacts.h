@@ -26,9 +26,11 @@ void CheckLabels(const google::protobuf::Map<std::string, std::string>& labels,
 // INVALID_ARGUMENT as in core/artifact/resolve.h and with violations; FAILED_PRECONDITION
 // (BLOBS_MISSING) naming the files that have not been uploaded. With validate_only: what would be
 // made, without version.
-absl::StatusOr<v1::Artifact> CreateArtifact(Store& store, const v1::CreateArtifactRequest& request);
+absl::StatusOr<v1::Artifact> CreateArtifact(Store& store, const std::string& tenant,
+                                            const v1::CreateArtifactRequest& request);
 
 absl::StatusOr<v1::ListTensorsResponse> ListTensors(Store& store, HeaderCache& headers,
+                                                    const std::string& tenant,
                                                     const v1::ListTensorsRequest& request);
 
 }  // namespace radiograph

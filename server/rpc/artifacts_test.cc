@@ -16,7 +16,7 @@ using testing::StatusIs;
 class ArtifactsTest : public testing::StoreTest {
  protected:
   absl::StatusOr<v1::Artifact> Create(const v1::CreateArtifactRequest& request) {
-    return CreateArtifact(*store_, request);
+    return CreateArtifact(*store_, kDefaultTenant, request);
   }
 };
 
@@ -28,7 +28,7 @@ TEST_F(ArtifactsTest, AModelGetsVersionDigestAndArchitecture) {
   EXPECT_EQ(artifact.digest().size(), 64u);
   EXPECT_EQ(artifact.architecture().fields().at("family").string_value(), "bilinear");
   EXPECT_EQ(artifact.labels().at("step"), "7");
-  ASSERT_OK_AND_ASSIGN(const v1::Artifact read, store_->catalogue.Get("digits@1"));
+  ASSERT_OK_AND_ASSIGN(const v1::Artifact read, store_->catalogue.Get(kDefaultTenant, "digits@1"));
   EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(read, artifact));
 }
 
@@ -38,7 +38,7 @@ TEST_F(ArtifactsTest, ValidateOnlyStoresNothing) {
   ASSERT_OK_AND_ASSIGN(const v1::Artifact artifact, Create(request));
   EXPECT_EQ(artifact.version(), 0);
   EXPECT_EQ(artifact.digest().size(), 64u);
-  EXPECT_THAT(store_->catalogue.Get("digits"),
+  EXPECT_THAT(store_->catalogue.Get(kDefaultTenant, "digits"),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("digits")));
 }
 
@@ -92,14 +92,15 @@ TEST_F(ArtifactsTest, TensorsComeByNameInPages) {
   v1::ListTensorsRequest request;
   request.set_ref("digits");
   request.set_page_size(2);
-  ASSERT_OK_AND_ASSIGN(v1::ListTensorsResponse page, ListTensors(*store_, *headers_, request));
+  ASSERT_OK_AND_ASSIGN(v1::ListTensorsResponse page,
+                       ListTensors(*store_, *headers_, kDefaultTenant, request));
   ASSERT_EQ(page.tensors_size(), 2);
   EXPECT_EQ(page.tensors(0).name(), "blocks.0.weight");
   EXPECT_EQ(page.tensors(0).dtype(), "F32");
   EXPECT_EQ(page.tensors(0).shape(1), 6);
   EXPECT_EQ(page.tensors(0).file(), "model.safetensors");
   request.set_page_token(page.next_page_token());
-  ASSERT_OK_AND_ASSIGN(page, ListTensors(*store_, *headers_, request));
+  ASSERT_OK_AND_ASSIGN(page, ListTensors(*store_, *headers_, kDefaultTenant, request));
   ASSERT_EQ(page.tensors_size(), 1);
   EXPECT_EQ(page.tensors(0).name(), "head.weight");
   EXPECT_EQ(page.next_page_token(), "");
@@ -108,7 +109,7 @@ TEST_F(ArtifactsTest, TensorsComeByNameInPages) {
 TEST_F(ArtifactsTest, TensorsOfAnUnknownArtifactAreNotFound) {
   v1::ListTensorsRequest request;
   request.set_ref("nobody");
-  EXPECT_THAT(ListTensors(*store_, *headers_, request),
+  EXPECT_THAT(ListTensors(*store_, *headers_, kDefaultTenant, request),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("nobody")));
 }
 

@@ -15,14 +15,14 @@ inline constexpr int kFindMissingMax = 10'000;  // digests a call
 
 // `next` gives the messages one after the other, false at their end. What has come in whole is
 // committed; what broke off is kept, to be resumed. Answers at once when the blob is there already.
-absl::StatusOr<v1::WriteResponse> WriteBlob(BlobStore& blobs,
+absl::StatusOr<v1::WriteResponse> WriteBlob(BlobStore& blobs, const std::string& tenant,
                                             absl::FunctionRef<bool(v1::WriteRequest&)> next);
 
 // `send` takes pieces of at most kChunkBytesMax; false when the client has gone (CANCELLED then).
-absl::Status ReadBlob(BlobStore& blobs, const v1::ReadRequest& request,
+absl::Status ReadBlob(BlobStore& blobs, const std::string& tenant, const v1::ReadRequest& request,
                       absl::FunctionRef<bool(const v1::ReadResponse&)> send);
 
-absl::StatusOr<v1::FindMissingResponse> FindMissing(BlobStore& blobs,
+absl::StatusOr<v1::FindMissingResponse> FindMissing(BlobStore& blobs, const std::string& tenant,
                                                     const v1::FindMissingRequest& request);
 
 }  // namespace radiograph

@@ -27,7 +27,7 @@ class BlobsTest : public testing::StoreTest {
   }
   absl::StatusOr<v1::WriteResponse> Write(const std::vector<v1::WriteRequest>& messages) {
     read_ = 0;
-    return WriteBlob(*store_->blobs, [&](v1::WriteRequest& message) {
+    return WriteBlob(*store_->blobs, kDefaultTenant, [&](v1::WriteRequest& message) {
       if (read_ == messages.size()) return false;
       message = messages[read_++];
       return true;
@@ -39,10 +39,11 @@ class BlobsTest : public testing::StoreTest {
     request.set_offset(offset);
     request.set_limit(limit);
     std::string bytes;
-    absl::Status status = ReadBlob(*store_->blobs, request, [&](const v1::ReadResponse& piece) {
-      bytes += piece.data();
-      return true;
-    });
+    absl::Status status =
+        ReadBlob(*store_->blobs, kDefaultTenant, request, [&](const v1::ReadResponse& piece) {
+          bytes += piece.data();
+          return true;
+        });
     if (!status.ok()) return status;
     return bytes;
   }
@@ -71,7 +72,7 @@ TEST_F(BlobsTest, ABrokenUploadIsResumedWhereItStopped) {
 }
 
 TEST_F(BlobsTest, ABlobThatIsThereIsNotReadAgain) {
-  ASSERT_OK(store_->blobs->PutBytes("hello"));
+  ASSERT_OK(store_->blobs->PutBytes(kDefaultTenant, "hello"));
   ASSERT_OK_AND_ASSIGN(const auto response, Write({First("hello", 0, "h"), Next(1, "ello")}));
   EXPECT_TRUE(response.complete());
   EXPECT_EQ(response.committed_size(), 5);
@@ -97,22 +98,23 @@ TEST_F(BlobsTest, LargeMessagesAreRefused) {
 }
 
 TEST_F(BlobsTest, AReaderThatHasGoneEndsTheRead) {
-  ASSERT_OK(store_->blobs->PutBytes("hello"));
+  ASSERT_OK(store_->blobs->PutBytes(kDefaultTenant, "hello"));
   v1::ReadRequest request;
   request.set_sha256(Sha256Hex("hello"));
-  EXPECT_THAT(ReadBlob(*store_->blobs, request, [](const v1::ReadResponse&) { return false; }),
+  EXPECT_THAT(ReadBlob(*store_->blobs, kDefaultTenant, request,
+                       [](const v1::ReadResponse&) { return false; }),
               StatusIs(absl::StatusCode::kCancelled, HasSubstr("gone")));
 }
 
 TEST_F(BlobsTest, FindMissingHasALimit) {
-  ASSERT_OK(store_->blobs->PutBytes("hello"));
+  ASSERT_OK(store_->blobs->PutBytes(kDefaultTenant, "hello"));
   v1::FindMissingRequest request;
   request.add_sha256(Sha256Hex("hello"));
   request.add_sha256(Sha256Hex("other"));
-  ASSERT_OK_AND_ASSIGN(const auto response, FindMissing(*store_->blobs, request));
+  ASSERT_OK_AND_ASSIGN(const auto response, FindMissing(*store_->blobs, kDefaultTenant, request));
   EXPECT_THAT(response.missing(), ElementsAre(Sha256Hex("other")));
   for (int i = 0; i < kFindMissingMax; ++i) request.add_sha256(Sha256Hex("other"));
-  EXPECT_THAT(FindMissing(*store_->blobs, request),
+  EXPECT_THAT(FindMissing(*store_->blobs, kDefaultTenant, request),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("10000")));
 }
 

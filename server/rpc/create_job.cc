@@ -65,12 +65,12 @@ absl::Status ForInput(const absl::Status& status, absl::string_view input) {
   return absl::Status(status.code(), absl::StrCat("inputs.", input, ": ", status.message()));
 }
 
-absl::StatusOr<v1::Artifact> Pin(Store& store, const std::string& ref) {
+absl::StatusOr<v1::Artifact> Pin(Store& store, const std::string& tenant, const std::string& ref) {
   if (absl::StartsWith(ref, "job:")) {
     return absl::UnimplementedError(
         absl::StrCat(JsonString(ref), ": outputs of jobs are not taken as inputs yet"));
   }
-  return store.catalogue.Get(ref);
+  return store.catalogue.Get(tenant, ref);
 }
 
 absl::StatusOr<GivenArtifact> Give(HeaderCache& headers, const v1::Artifact& artifact) {
@@ -86,8 +86,9 @@ absl::StatusOr<GivenArtifact> Give(HeaderCache& headers, const v1::Artifact& art
   return given;
 }
 
-absl::Status PinInputs(Store& store, HeaderCache& headers, const v1::CreateJobRequest& request,
-                       v1::Job& job, std::map<std::string, std::vector<GivenArtifact>>& given) {
+absl::Status PinInputs(Store& store, HeaderCache& headers, const std::string& tenant,
+                       const v1::CreateJobRequest& request, v1::Job& job,
+                       std::map<std::string, std::vector<GivenArtifact>>& given) {
   int64_t count = 0;
   for (const auto& [name, refs] : request.inputs()) {
     count += refs.refs_size();
@@ -97,7 +98,7 @@ absl::Status PinInputs(Store& store, HeaderCache& headers, const v1::CreateJobRe
             absl::StrCat("and others name more than ", kJobArtifactsMax, " artifacts")}});
     }
     for (const std::string& ref : refs.refs()) {
-      absl::StatusOr<v1::Artifact> artifact = Pin(store, ref);
+      absl::StatusOr<v1::Artifact> artifact = Pin(store, tenant, ref);
       if (!artifact.ok()) return ForInput(artifact.status(), name);
       absl::StatusOr<GivenArtifact> header = Give(headers, *artifact);
       if (!header.ok()) return ForInput(header.status(), name);
@@ -111,14 +112,16 @@ absl::Status PinInputs(Store& store, HeaderCache& headers, const v1::CreateJobRe
 }  // namespace
 
 absl::StatusOr<ResolvedJob> ResolveJob(const Spec& spec, Store& store, HeaderCache& headers,
+                                       const std::string& tenant,
                                        const v1::CreateJobRequest& request) {
   RETURN_IF_ERROR(CheckRequest(request));
   ResolvedJob resolved;
   v1::Job& job = resolved.job;
   std::map<std::string, std::vector<GivenArtifact>> given;
-  RETURN_IF_ERROR(PinInputs(store, headers, request, job, given));
+  RETURN_IF_ERROR(PinInputs(store, headers, tenant, request, job, given));
   ASSIGN_OR_RETURN(const Json params, JsonOfStruct(request.params(), "params"));
   ASSIGN_OR_RETURN(PreparedJob prepared, PrepareJob(spec, params, request.seed(), given));
+  job.set_tenant(tenant);
   job.set_analysis(spec.name());
   job.set_analysis_version(spec.version());
   *job.mutable_params() = StructOfJson(ToJson(prepared.request.params));
@@ -137,14 +140,15 @@ absl::StatusOr<ResolvedJob> ResolveJob(const Spec& spec, Store& store, HeaderCac
 }
 
 absl::StatusOr<v1::CreateJobResponse> CreateJob(Store& store, HeaderCache& headers, Jobs& jobs,
+                                                const std::string& tenant,
                                                 const v1::CreateJobRequest& request) {
   if (!request.request_id().empty() && !request.validate_only()) {
     ASSIGN_OR_RETURN(std::optional<v1::CreateJobResponse> earlier,
-                     jobs.FindRepeated(kDefaultTenant, request));
+                     jobs.FindRepeated(tenant, request));
     if (earlier.has_value()) return *std::move(earlier);
   }
   ASSIGN_OR_RETURN(const Spec* spec, FindSpec(request.analysis()));
-  ASSIGN_OR_RETURN(ResolvedJob resolved, ResolveJob(*spec, store, headers, request));
+  ASSIGN_OR_RETURN(ResolvedJob resolved, ResolveJob(*spec, store, headers, tenant, request));
   return jobs.Create(request, std::move(resolved));
 }
 

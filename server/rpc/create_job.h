@@ -12,7 +12,7 @@
 
 namespace radiograph {
 
-inline constexpr int64_t kJobArtifactsMax = 4096;       // of all inputs
+inline constexpr int64_t kJobArtifactsMax = 4096;  // of all inputs
 inline constexpr int64_t kJobTimeoutSecondsMax = 366 * 24 * 3600;
 inline constexpr int64_t kJobRecordBytesMax = 2 << 20;  // of its pinned inputs and parameters
 
@@ -20,10 +20,12 @@ inline constexpr int64_t kJobRecordBytesMax = 2 << 20;  // of its pinned inputs 
 // (core/process/prepare_job.h), whose outcomes it has; NOT_FOUND names an artifact that isn't
 // there.
 absl::StatusOr<ResolvedJob> ResolveJob(const Spec& spec, Store& store, HeaderCache& headers,
+                                       const std::string& tenant,
                                        const v1::CreateJobRequest& request);
 
 // All of Jobs.Create.
 absl::StatusOr<v1::CreateJobResponse> CreateJob(Store& store, HeaderCache& headers, Jobs& jobs,
+                                                const std::string& tenant,
                                                 const v1::CreateJobRequest& request);
 
 }  // namespace radiograph

@@ -38,26 +38,19 @@ TEST(Door, EveryMethodHasExactlyOneRule) {
   EXPECT_EQ(ruled, there);
 }
 
-TEST(Door, TheEmbeddedTokenIsKnownAndOthersAreNot) {
-  Door door({}, "secret");
-  EXPECT_FALSE(door.Enter("Jobs.Get", "")->caller().embedded);
-  EXPECT_TRUE(door.Enter("Workers.Synchronize", "Bearer secret")->caller().embedded);
-  for (const char* wrong : {"Bearer Secret", "Bearer ", "secret", "Basic secret"}) {
-    const auto entry = door.Enter("Jobs.Get", wrong);
-    EXPECT_THAT(entry, StatusIs(absl::StatusCode::kUnauthenticated, HasSubstr("not known")));
-    EXPECT_THAT(std::string(entry.status().message()), Not(HasSubstr("ecret")));
-  }
-}
-
-TEST(Door, AWorkersTokenUploadsButSubmitsNothing) {
-  Door door({}, "secret");
-  EXPECT_OK(door.Enter("Blobs.Write", "Bearer secret"));
+TEST(Door, WhoMayNotComeInTakesNoPlace) {
+  const Authorization authorization(nullptr, "secret");
+  Door door({.calls_max = 1}, &authorization);
   EXPECT_THAT(door.Enter("Jobs.Create", "Bearer secret"),
               StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("Jobs.Create")));
+  absl::StatusOr<Door::Entry> entry = door.Enter("Workers.List", "");
+  ASSERT_OK(entry);
+  EXPECT_EQ(entry->caller().tenant, kDefaultTenant);
 }
 
 TEST(Door, PastTheLimitCallsAreAskedToComeBack) {
-  Door door({.calls_max = 2, .blob_streams_max = 1, .waits_max = 1}, "secret");
+  const Authorization authorization(nullptr, "secret");
+  Door door({.calls_max = 2, .blob_streams_max = 1, .waits_max = 1}, &authorization);
   std::optional<Door::Entry> stream(*door.Enter("Blobs.Write", ""));
   absl::Status status = door.Enter("Blobs.Read", "").status();
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("1 blob streams")));

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "server/rpc/services.h"
+#include "server/rpc/tls_credentials.h"
 
 namespace radiograph {
 namespace {
@@ -53,11 +54,16 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(Options options, Bac
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   auto server = std::unique_ptr<RpcServer>(new RpcServer());
   server->services_ = MakeServices(backend);
+  if (options.tls == nullptr) {
+    server->credentials_ = grpc::InsecureServerCredentials();
+  } else {
+    server->credentials_ = std::make_shared<TlsCredentials>(options.tls);
+  }
   grpc::ServerBuilder builder;
   SetLimits(builder);
   int port = 0;
   if (!options.listen.empty()) {
-    builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &port);
+    builder.AddListeningPort(options.listen, server->credentials_, &port);
   }
   for (const auto& service : server->services_) builder.RegisterService(service.get());
   builder.experimental().SetInterceptorCreators(std::move(options.interceptors));

@@ -3,6 +3,7 @@
 #define RADIOGRAPH_SERVER_RPC_SERVER_H_
 
 #include <grpcpp/channel.h>
+#include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/support/server_interceptor.h>
 
@@ -12,6 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/auth/tls_files.h"
 #include "server/rpc/backend.h"
 
 namespace radiograph {
@@ -20,6 +22,7 @@ class RpcServer {
  public:
   struct Options {
     std::string listen;  // HOST:PORT, port 0 takes a free one; empty: in-process channels only
+    const TlsFiles* tls = nullptr;  // null: no TLS; must outlive the server
     std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
         interceptors;
   };
@@ -41,6 +44,7 @@ class RpcServer {
   RpcServer() = default;
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::string address_;
+  std::shared_ptr<grpc::ServerCredentials> credentials_;
   std::unique_ptr<grpc::Server> server_;  // after the services: it ends first
 };
 

@@ -27,12 +27,13 @@ namespace {
 using grpc::CallbackServerContext;
 using grpc::ServerContext;
 
-// Runs the body of a synchronous handler: a StatusOr of the response, or a Status.
+// Runs the body of a synchronous handler for the caller's tenant: it answers with a StatusOr of the
+// response, or a Status.
 template <typename Body>
 grpc::Status Run(Backend& backend, absl::string_view method, ServerContext* context, Body body) {
   absl::StatusOr<Door::Entry> entry = backend.door->Enter(method, *context);
   if (!entry.ok()) return ToGrpc(entry.status());
-  const absl::Status status = body();
+  const absl::Status status = body(entry->caller().tenant);
   if (status.code() == absl::StatusCode::kInternal ||
       status.code() == absl::StatusCode::kDataLoss) {
     Log(LogLevel::kError, "call_failed",
@@ -44,8 +45,8 @@ grpc::Status Run(Backend& backend, absl::string_view method, ServerContext* cont
 template <typename Response, typename Body>
 grpc::Status Answer(Backend& backend, absl::string_view method, ServerContext* context,
                     Response* response, Body body) {
-  return Run(backend, method, context, [&]() -> absl::Status {
-    ASSIGN_OR_RETURN(*response, body());
+  return Run(backend, method, context, [&](const std::string& tenant) -> absl::Status {
+    ASSIGN_OR_RETURN(*response, body(tenant));
     return absl::OkStatus();
   });
 }
@@ -55,15 +56,16 @@ class ServerService final : public v1::Server::Service {
   explicit ServerService(Backend* backend) : backend_(*backend) {}
   grpc::Status GetInfo(ServerContext* context, const v1::GetInfoRequest*,
                        v1::ServerInfo* info) override {
-    return Answer(backend_, "Server.GetInfo", context, info,
-                  [&]() -> absl::StatusOr<v1::ServerInfo> { return Info(); });
+    return Answer(
+        backend_, "Server.GetInfo", context, info,
+        [&](const std::string& tenant) -> absl::StatusOr<v1::ServerInfo> { return Info(tenant); });
   }
 
  private:
   // The devices are those of the slots that have told of their compute process.
-  v1::ServerInfo Info() {
+  v1::ServerInfo Info(const std::string& tenant) {
     v1::ServerInfo info = backend_.info;
-    const v1::ListWorkersResponse workers = backend_.jobs->ListWorkers();
+    const v1::ListWorkersResponse workers = backend_.jobs->ListWorkers(tenant);
     for (const v1::Worker& worker : workers.workers()) {
       if (worker.engine().device_kind().empty()) continue;
       v1::Device* device = info.add_devices();
@@ -80,26 +82,28 @@ class BlobsService final : public v1::Blobs::Service {
   explicit BlobsService(Backend* backend) : backend_(*backend) {}
   grpc::Status FindMissing(ServerContext* context, const v1::FindMissingRequest* request,
                            v1::FindMissingResponse* response) override {
-    return Answer(backend_, "Blobs.FindMissing", context, response,
-                  [&] { return radiograph::FindMissing(*backend_.store->blobs, *request); });
+    return Answer(backend_, "Blobs.FindMissing", context, response, [&](const std::string& tenant) {
+      return radiograph::FindMissing(*backend_.store->blobs, tenant, *request);
+    });
   }
   grpc::Status Write(ServerContext* context, grpc::ServerReader<v1::WriteRequest>* reader,
                      v1::WriteResponse* response) override {
-    return Answer(backend_, "Blobs.Write", context, response, [&] {
-      return WriteBlob(*backend_.store->blobs,
+    return Answer(backend_, "Blobs.Write", context, response, [&](const std::string& tenant) {
+      return WriteBlob(*backend_.store->blobs, tenant,
                        [&](v1::WriteRequest& message) { return reader->Read(&message); });
     });
   }
   grpc::Status QueryWriteStatus(ServerContext* context, const v1::QueryWriteStatusRequest* request,
                                 v1::QueryWriteStatusResponse* response) override {
-    return Answer(backend_, "Blobs.QueryWriteStatus", context, response, [&] {
-      return backend_.store->blobs->QueryStatus(request->upload_id(), request->blob());
-    });
+    return Answer(
+        backend_, "Blobs.QueryWriteStatus", context, response, [&](const std::string& tenant) {
+          return backend_.store->blobs->QueryStatus(tenant, request->upload_id(), request->blob());
+        });
   }
   grpc::Status Read(ServerContext* context, const v1::ReadRequest* request,
                     grpc::ServerWriter<v1::ReadResponse>* writer) override {
-    return Run(backend_, "Blobs.Read", context, [&] {
-      return ReadBlob(*backend_.store->blobs, *request,
+    return Run(backend_, "Blobs.Read", context, [&](const std::string& tenant) {
+      return ReadBlob(*backend_.store->blobs, tenant, *request,
                       [&](const v1::ReadResponse& piece) { return writer->Write(piece); });
     });
   }
@@ -113,29 +117,34 @@ class ArtifactsService final : public v1::Artifacts::Service {
   explicit ArtifactsService(Backend* backend) : backend_(*backend) {}
   grpc::Status Create(ServerContext* context, const v1::CreateArtifactRequest* request,
                       v1::Artifact* response) override {
-    return Answer(backend_, "Artifacts.Create", context, response,
-                  [&] { return CreateArtifact(*backend_.store, *request); });
+    return Answer(backend_, "Artifacts.Create", context, response, [&](const std::string& tenant) {
+      return CreateArtifact(*backend_.store, tenant, *request);
+    });
   }
   grpc::Status Get(ServerContext* context, const v1::GetArtifactRequest* request,
                    v1::Artifact* response) override {
-    return Answer(backend_, "Artifacts.Get", context, response,
-                  [&] { return backend_.store->catalogue.Get(request->ref()); });
+    return Answer(backend_, "Artifacts.Get", context, response, [&](const std::string& tenant) {
+      return backend_.store->catalogue.Get(tenant, request->ref());
+    });
   }
   grpc::Status List(ServerContext* context, const v1::ListArtifactsRequest* request,
                     v1::ListArtifactsResponse* response) override {
-    return Answer(backend_, "Artifacts.List", context, response,
-                  [&] { return backend_.store->catalogue.List(*request); });
+    return Answer(backend_, "Artifacts.List", context, response, [&](const std::string& tenant) {
+      return backend_.store->catalogue.List(tenant, *request);
+    });
   }
   grpc::Status ListTensors(ServerContext* context, const v1::ListTensorsRequest* request,
                            v1::ListTensorsResponse* response) override {
-    return Answer(backend_, "Artifacts.ListTensors", context, response, [&] {
-      return radiograph::ListTensors(*backend_.store, *backend_.headers, *request);
-    });
+    return Answer(
+        backend_, "Artifacts.ListTensors", context, response, [&](const std::string& tenant) {
+          return radiograph::ListTensors(*backend_.store, *backend_.headers, tenant, *request);
+        });
   }
   grpc::Status Delete(ServerContext* context, const v1::DeleteArtifactRequest* request,
                       v1::DeleteArtifactResponse*) override {
-    return Run(backend_, "Artifacts.Delete", context,
-               [&] { return backend_.store->catalogue.Delete(request->ref(), request->etag()); });
+    return Run(backend_, "Artifacts.Delete", context, [&](const std::string& tenant) {
+      return backend_.store->catalogue.Delete(tenant, request->ref(), request->etag());
+    });
   }
 
  private:
@@ -147,14 +156,14 @@ class AnalysesService final : public v1::Analyses::Service {
   explicit AnalysesService(Backend* backend) : backend_(*backend) {}
   grpc::Status List(ServerContext* context, const v1::ListAnalysesRequest* request,
                     v1::ListAnalysesResponse* response) override {
-    return Answer(backend_, "Analyses.List", context, response, [&] {
-      return ListAnalyses(Catalog(), *backend_.store, *backend_.headers, *request);
+    return Answer(backend_, "Analyses.List", context, response, [&](const std::string& tenant) {
+      return ListAnalyses(Catalog(), *backend_.store, *backend_.headers, tenant, *request);
     });
   }
   grpc::Status Get(ServerContext* context, const v1::GetAnalysisRequest* request,
                    v1::Analysis* response) override {
     return Answer(backend_, "Analyses.Get", context, response,
-                  [&]() -> absl::StatusOr<v1::Analysis> {
+                  [&](const std::string&) -> absl::StatusOr<v1::Analysis> {
                     ASSIGN_OR_RETURN(const Spec* spec, FindSpec(request->name()));
                     return AnalysisOf(*spec);
                   });
@@ -170,37 +179,37 @@ class JobsService final : public v1::Jobs::WithCallbackMethod_Watch<
   explicit JobsService(Backend* backend) : backend_(*backend) {}
   grpc::Status Create(ServerContext* context, const v1::CreateJobRequest* request,
                       v1::CreateJobResponse* response) override {
-    return Answer(backend_, "Jobs.Create", context, response, [&] {
-      return CreateJob(*backend_.store, *backend_.headers, *backend_.jobs, *request);
+    return Answer(backend_, "Jobs.Create", context, response, [&](const std::string& tenant) {
+      return CreateJob(*backend_.store, *backend_.headers, *backend_.jobs, tenant, *request);
     });
   }
   grpc::Status Get(ServerContext* context, const v1::GetJobRequest* request,
                    v1::Job* response) override {
-    return Answer(backend_, "Jobs.Get", context, response, [&] {
-      return backend_.jobs->Get({kDefaultTenant, request->id()});
+    return Answer(backend_, "Jobs.Get", context, response, [&](const std::string& tenant) {
+      return backend_.jobs->Get({tenant, request->id()});
     });
   }
   grpc::Status List(ServerContext* context, const v1::ListJobsRequest* request,
                     v1::ListJobsResponse* response) override {
     return Answer(backend_, "Jobs.List", context, response,
-                  [&] { return backend_.jobs->List(kDefaultTenant, *request); });
+                  [&](const std::string& tenant) { return backend_.jobs->List(tenant, *request); });
   }
   grpc::Status Cancel(ServerContext* context, const v1::CancelJobRequest* request,
                       v1::Job* response) override {
-    return Answer(backend_, "Jobs.Cancel", context, response, [&] {
-      return backend_.jobs->Cancel({kDefaultTenant, request->id()});
+    return Answer(backend_, "Jobs.Cancel", context, response, [&](const std::string& tenant) {
+      return backend_.jobs->Cancel({tenant, request->id()});
     });
   }
   grpc::Status Retry(ServerContext* context, const v1::RetryJobRequest* request,
                      v1::Job* response) override {
-    return Answer(backend_, "Jobs.Retry", context, response, [&] {
-      return backend_.jobs->Retry({kDefaultTenant, request->id()}, request->request_id());
+    return Answer(backend_, "Jobs.Retry", context, response, [&](const std::string& tenant) {
+      return backend_.jobs->Retry({tenant, request->id()}, request->request_id());
     });
   }
   grpc::Status Delete(ServerContext* context, const v1::DeleteJobRequest* request,
                       google::protobuf::Empty*) override {
-    return Run(backend_, "Jobs.Delete", context, [&] {
-      return backend_.jobs->Delete({kDefaultTenant, request->id()});
+    return Run(backend_, "Jobs.Delete", context, [&](const std::string& tenant) {
+      return backend_.jobs->Delete({tenant, request->id()});
     });
   }
   grpc::ServerWriteReactor<v1::JobEvent>* Watch(CallbackServerContext* context,
@@ -227,13 +236,14 @@ class WorkersService final
   }
   grpc::Status List(ServerContext* context, const v1::ListWorkersRequest*,
                     v1::ListWorkersResponse* response) override {
-    return Answer(
-        backend_, "Workers.List", context, response,
-        [&]() -> absl::StatusOr<v1::ListWorkersResponse> { return backend_.jobs->ListWorkers(); });
+    return Answer(backend_, "Workers.List", context, response,
+                  [&](const std::string& tenant) -> absl::StatusOr<v1::ListWorkersResponse> {
+                    return backend_.jobs->ListWorkers(tenant);
+                  });
   }
   grpc::Status Drain(ServerContext* context, const v1::DrainRequest* request,
                      google::protobuf::Empty*) override {
-    return Run(backend_, "Workers.Drain", context, [&] {
+    return Run(backend_, "Workers.Drain", context, [&](const std::string&) {
       if (request->resume()) return backend_.jobs->Undrain(request->name());
       return backend_.jobs->Drain(request->name(), absl::Seconds(request->grace().seconds()) +
                                                        absl::Nanoseconds(request->grace().nanos()));

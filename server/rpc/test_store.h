@@ -59,7 +59,7 @@ class StoreTest : public ::testing::Test {
     for (const auto& [file, bytes] : files) {
       v1::ArtifactFile* to = request.add_files();
       to->set_name(file);
-      auto blob = store_->blobs->PutBytes(bytes);
+      auto blob = store_->blobs->PutBytes(kDefaultTenant, bytes);
       EXPECT_OK(blob);
       *to->mutable_blob() = *blob;
     }

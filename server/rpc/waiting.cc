@@ -34,6 +34,8 @@ class Waiting : public Reactor {
     return entry_.ok();
   }
   void End(const absl::Status& status) { this->Finish(ToGrpc(status)); }
+  // Empty for who was refused.
+  std::string tenant() const { return entry_.ok() ? entry_->caller().tenant : ""; }
   // Why a wait ended that saw nothing.
   absl::Status GivenUp() const {
     return stop_.stop_requested() ? absl::CancelledError("the client gave the call up")
@@ -52,7 +54,7 @@ class WatchReactor final : public Waiting<grpc::ServerWriteReactor<v1::JobEvent>
   WatchReactor(Backend& backend, grpc::CallbackServerContext* context,
                const v1::WatchJobRequest& request)
       : Waiting(backend, "Jobs.Watch", context),
-        key_{kDefaultTenant, request.id()},
+        key_{tenant(), request.id()},
         after_(request.after_sequence()) {
     if (Entered()) Read();
   }
@@ -112,9 +114,7 @@ class WaitReactor final : public Waiting<grpc::ServerUnaryReactor> {
  public:
   WaitReactor(Backend& backend, grpc::CallbackServerContext* context,
               const v1::WaitJobRequest& request, v1::Job* response)
-      : Waiting(backend, "Jobs.Wait", context),
-        key_{kDefaultTenant, request.id()},
-        response_(response) {
+      : Waiting(backend, "Jobs.Wait", context), key_{tenant(), request.id()}, response_(response) {
     if (!Entered()) return;
     const absl::Duration left = absl::FromChrono(context->deadline()) - absl::Now();
     backend.jobs->WhenEnded(key_, WaitLimit(request, left, backend.wait_max), stop_.get_token(),

@@ -12,6 +12,7 @@
 #include "core/base/file.h"
 #include "core/base/random_hex.h"
 #include "core/base/status_macros.h"
+#include "server/store/messages.h"
 #include "server/store/upload_state.h"
 
 namespace radiograph {
@@ -52,14 +53,13 @@ std::string BlobStore::BlobPath(absl::string_view sha256) const {
   return absl::StrCat(options_.folder, "/blobs/", sha256.substr(0, 2), "/", sha256);
 }
 
-// The size of a blob that has its row and its file.
-absl::StatusOr<std::optional<int64_t>> BlobStore::SizeOf(const std::string& sha256) {
+// The size of a blob that has its row and its file, and that the tenant possesses.
+absl::StatusOr<std::optional<int64_t>> BlobStore::SizeOf(const std::string& tenant,
+                                                         const std::string& sha256) {
   RETURN_IF_ERROR(CheckDigest(sha256));
   std::optional<int64_t> size;
   RETURN_IF_ERROR(database_->Read([&](Connection& connection) -> absl::Status {
-    Statement& find = connection.Prepare("SELECT size FROM blob WHERE sha256 = ?").Bind(1, sha256);
-    ASSIGN_OR_RETURN(bool found, find.Step());
-    if (found) size = find.Int(0);
+    ASSIGN_OR_RETURN(size, PossessedSize(connection, tenant, sha256));
     return absl::OkStatus();
   }));
   struct stat file;
@@ -68,10 +68,10 @@ absl::StatusOr<std::optional<int64_t>> BlobStore::SizeOf(const std::string& sha2
 }
 
 absl::StatusOr<std::vector<std::string>> BlobStore::FindMissing(
-    absl::Span<const std::string> sha256) {
+    const std::string& tenant, absl::Span<const std::string> sha256) {
   std::vector<std::string> missing;
   for (const std::string& digest : sha256) {
-    ASSIGN_OR_RETURN(std::optional<int64_t> size, SizeOf(digest));
+    ASSIGN_OR_RETURN(std::optional<int64_t> size, SizeOf(tenant, digest));
     if (!size) missing.push_back(digest);
   }
   return missing;
@@ -80,14 +80,14 @@ absl::StatusOr<std::vector<std::string>> BlobStore::FindMissing(
 absl::StatusOr<bool> BlobStore::HoldsAll(
     const google::protobuf::RepeatedPtrField<v1::ArtifactFile>& files) {
   for (const v1::ArtifactFile& file : files) {
-    ASSIGN_OR_RETURN(std::optional<int64_t> size, SizeOf(file.blob().sha256()));
+    ASSIGN_OR_RETURN(std::optional<int64_t> size, SizeOf(kEveryTenant, file.blob().sha256()));
     if (size != file.blob().size()) return false;
   }
   return true;
 }
 
 absl::StatusOr<std::string> BlobStore::Path(const std::string& sha256) {
-  ASSIGN_OR_RETURN(std::optional<int64_t> size, SizeOf(sha256));
+  ASSIGN_OR_RETURN(std::optional<int64_t> size, SizeOf(kEveryTenant, sha256));
   if (!size) return NoBlob(sha256);
   return BlobPath(sha256);
 }
@@ -106,12 +106,16 @@ absl::StatusOr<std::string> BlobStore::RestoreChain(const std::string& sha256, i
   return hash.chain();
 }
 
-absl::Status BlobStore::Read(const std::string& sha256, int64_t offset, int64_t limit,
+absl::Status BlobStore::Read(const std::string& tenant, const std::string& sha256, int64_t offset,
+                             int64_t limit,
                              absl::FunctionRef<absl::Status(absl::string_view)> sink) {
   RETURN_IF_ERROR(CheckDigest(sha256));
   int64_t size = 0;
   std::string chain;
   RETURN_IF_ERROR(database_->Read([&](Connection& connection) -> absl::Status {
+    ASSIGN_OR_RETURN(const std::optional<int64_t> possessed,
+                     PossessedSize(connection, tenant, sha256));
+    if (!possessed) return NoBlob(sha256);
     Statement& find =
         connection.Prepare("SELECT size, chain FROM blob WHERE sha256 = ?").Bind(1, sha256);
     ASSIGN_OR_RETURN(bool found, find.Step());
@@ -150,10 +154,11 @@ absl::Status BlobStore::Read(const std::string& sha256, int64_t offset, int64_t 
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> BlobStore::ReadBytes(const std::string& sha256, int64_t offset,
+absl::StatusOr<std::string> BlobStore::ReadBytes(const std::string& tenant,
+                                                 const std::string& sha256, int64_t offset,
                                                  int64_t limit) {
   std::string bytes;
-  RETURN_IF_ERROR(Read(sha256, offset, limit, [&](absl::string_view piece) {
+  RETURN_IF_ERROR(Read(tenant, sha256, offset, limit, [&](absl::string_view piece) {
     bytes.append(piece.data(), piece.size());
     return absl::OkStatus();
   }));
@@ -172,8 +177,10 @@ absl::StatusOr<int64_t> BlobStore::TotalBytes() {
 }
 
 absl::StatusOr<v1::Blob> BlobStore::PutChunks(
-    v1::Blob blob, absl::FunctionRef<absl::Status(Upload& upload)> append) {
-  ASSIGN_OR_RETURN(Upload upload, StartOrResume(absl::StrCat("local-", RandomHex(16)), blob));
+    const std::string& tenant, v1::Blob blob,
+    absl::FunctionRef<absl::Status(Upload& upload)> append) {
+  ASSIGN_OR_RETURN(Upload upload,
+                   StartOrResume(tenant, absl::StrCat("local-", RandomHex(16)), blob));
   if (upload.complete()) return blob;
   absl::Status status = append(upload);
   if (status.ok()) status = upload.Commit();
@@ -184,19 +191,19 @@ absl::StatusOr<v1::Blob> BlobStore::PutChunks(
   return blob;
 }
 
-absl::StatusOr<v1::Blob> BlobStore::PutBytes(absl::string_view bytes) {
+absl::StatusOr<v1::Blob> BlobStore::PutBytes(const std::string& tenant, absl::string_view bytes) {
   v1::Blob blob;
   blob.set_sha256(Sha256Hex(bytes));
   blob.set_size(static_cast<int64_t>(bytes.size()));
-  return PutChunks(blob, [&](Upload& upload) { return upload.Append(0, bytes); });
+  return PutChunks(tenant, blob, [&](Upload& upload) { return upload.Append(0, bytes); });
 }
 
-absl::StatusOr<v1::Blob> BlobStore::PutFile(const std::string& path) {
+absl::StatusOr<v1::Blob> BlobStore::PutFile(const std::string& tenant, const std::string& path) {
   ASSIGN_OR_RETURN(FileDigest digest, Sha256OfFile(path));
   v1::Blob blob;
   blob.set_sha256(digest.sha256);
   blob.set_size(digest.size);
-  return PutChunks(blob, [&](Upload& upload) -> absl::Status {
+  return PutChunks(tenant, blob, [&](Upload& upload) -> absl::Status {
     ASSIGN_OR_RETURN(UniqueFd file, OpenFile(path, O_RDONLY));
     std::string chunk(kBlobPieceBytes, '\0');
     while (true) {

@@ -1,12 +1,16 @@
 // Blobs in a folder: immutable bytes, named by their SHA-256.
 //
-// On its way in a blob is uploads/<sha256>.<upload id>, hashed while it is written. Commit: sync,
-// rename to blobs/ab/<sha256>, sync the folder, then the row, which makes it visible. The row keeps
-// the size and the chain of the hash (blob_hash.h), so that a ranged read is verified too, part by
-// part. Nothing is collected yet.
+// On its way in a blob is uploads/<sha256>.<tenant>.<upload id>, hashed while it is written.
+// Commit: sync, rename to blobs/ab/<sha256>, sync the folder, then the row, which makes it visible.
+// The row keeps the size and the chain of the hash (blob_hash.h), so that a ranged read is verified
+// too, part by part. Nothing is collected yet.
+//
+// Bytes are stored once, but a blob is there only for tenants that possess it: who has uploaded it
+// (the bytes prove it; the digest alone does not), or whose job made it. Its uploads are its own.
 #ifndef RADIOGRAPH_SERVER_STORE_BLOB_STORE_H_
 #define RADIOGRAPH_SERVER_STORE_BLOB_STORE_H_
 
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -28,6 +32,7 @@
 #include "server/store/blob_hash.h"
 #include "server/store/database.h"
 #include "server/store/disk.h"
+#include "server/store/tenant.h"
 
 namespace radiograph {
 
@@ -35,6 +40,12 @@ inline constexpr int64_t kBlobPieceBytes = 1 << 20;  // the most a reader is han
 
 class BlobStore;
 struct UploadState;
+
+// Whose upload of what.
+struct UploadKey {
+  std::string sha256, tenant, upload_id;
+  auto operator<=>(const UploadKey&) const = default;
+};
 
 // The one writer of an upload. Used from one thread at a time; must not outlive its store.
 // Destruction without Commit keeps the bytes, to be resumed.
@@ -79,34 +90,40 @@ class BlobStore {
   static absl::StatusOr<std::unique_ptr<BlobStore>> Open(Options options, Database* database,
                                                          const Clock* clock, Disk* disk);
 
-  // Those of `sha256` that aren't here, in their order. INVALID_ARGUMENT for what is no SHA-256.
-  absl::StatusOr<std::vector<std::string>> FindMissing(absl::Span<const std::string> sha256);
-  // True when all the files' blobs are here.
+  // Those of `sha256` that the tenant has to upload, in their order. INVALID_ARGUMENT for what is
+  // no SHA-256.
+  absl::StatusOr<std::vector<std::string>> FindMissing(const std::string& tenant,
+                                                       absl::Span<const std::string> sha256);
+  // True when all the files' blobs are here, whosoever they are.
   absl::StatusOr<bool> HoldsAll(const google::protobuf::RepeatedPtrField<v1::ArtifactFile>& files);
 
   // `upload_id`: 1..64 of [A-Za-z0-9_-]. UNAVAILABLE while another writer has this upload (its
   // connection may have broken and nobody noticed yet); RESOURCE_EXHAUSTED at uploads_max;
   // INVALID_ARGUMENT when blob.size is above blob_bytes_max, or not the size that the store knows.
   // The bytes that are there are hashed again when this process hasn't seen them.
-  absl::StatusOr<Upload> StartOrResume(const std::string& upload_id, const v1::Blob& blob);
+  absl::StatusOr<Upload> StartOrResume(const std::string& tenant, const std::string& upload_id,
+                                       const v1::Blob& blob);
   // How far an upload is (0 when unknown). What it tells is on the disk: it never decreases, until
   // the upload is found to have the wrong digest, fills the disk, or is swept.
-  absl::StatusOr<v1::QueryWriteStatusResponse> QueryStatus(const std::string& upload_id,
+  absl::StatusOr<v1::QueryWriteStatusResponse> QueryStatus(const std::string& tenant,
+                                                           const std::string& upload_id,
                                                            const v1::Blob& blob);
 
   // Hands the bytes from `offset` on (`limit` 0: to the end) to `sink` in pieces, verified.
-  // NOT_FOUND, OUT_OF_RANGE for an offset beyond the end, DATA_LOSS when the file isn't what it
-  // was, or the sink's error. Needs a buffer of kBlobPartBytes.
-  absl::Status Read(const std::string& sha256, int64_t offset, int64_t limit,
-                    absl::FunctionRef<absl::Status(absl::string_view)> sink);
+  // NOT_FOUND when the tenant doesn't possess it, OUT_OF_RANGE for an offset beyond the end,
+  // DATA_LOSS when the file isn't what it was, or the sink's error. Needs a buffer of
+  // kBlobPartBytes.
+  absl::Status Read(const std::string& tenant, const std::string& sha256, int64_t offset,
+                    int64_t limit, absl::FunctionRef<absl::Status(absl::string_view)> sink);
   // At most `limit` bytes from `offset` on, verified: for headers and small files.
-  absl::StatusOr<std::string> ReadBytes(const std::string& sha256, int64_t offset, int64_t limit);
+  absl::StatusOr<std::string> ReadBytes(const std::string& tenant, const std::string& sha256,
+                                        int64_t offset, int64_t limit);
 
-  // The read-only file of a blob, to be hard-linked. NOT_FOUND.
+  // The read-only file of anybody's blob, to be hard-linked. NOT_FOUND.
   absl::StatusOr<std::string> Path(const std::string& sha256);
   // Copies a file's or a string's bytes in.
-  absl::StatusOr<v1::Blob> PutFile(const std::string& path);
-  absl::StatusOr<v1::Blob> PutBytes(absl::string_view bytes);
+  absl::StatusOr<v1::Blob> PutFile(const std::string& tenant, const std::string& path);
+  absl::StatusOr<v1::Blob> PutBytes(const std::string& tenant, absl::string_view bytes);
 
   // Drops uploads that were idle for upload_idle_max. To be called now and then.
   absl::Status SweepUploads();
@@ -115,21 +132,21 @@ class BlobStore {
 
  private:
   friend class Upload;
-  using UploadKey = std::pair<std::string, std::string>;  // sha256, upload id
   BlobStore(Options options, Database* database, const Clock* clock, Disk* disk);
 
   absl::Status AdoptUploads();
   static absl::Status CheckDigest(absl::string_view sha256);
   std::string BlobPath(absl::string_view sha256) const;
   std::string UploadPath(const UploadKey& key) const;
-  absl::StatusOr<std::optional<int64_t>> SizeOf(const std::string& sha256);
+  absl::StatusOr<std::optional<int64_t>> SizeOf(const std::string& tenant,
+                                                const std::string& sha256);
   absl::StatusOr<std::string> RestoreChain(const std::string& sha256, int64_t size, int fd);
   absl::Status CheckUpload(const std::string& upload_id, const v1::Blob& blob) const;
   absl::StatusOr<std::shared_ptr<UploadState>> TakeUpload(const UploadKey& key);
   absl::Status Publish(UploadState& state);
   // Gives the writer's place free; with `forget` the bytes go too.
   void Release(UploadState& state, bool forget);
-  absl::StatusOr<v1::Blob> PutChunks(v1::Blob blob,
+  absl::StatusOr<v1::Blob> PutChunks(const std::string& tenant, v1::Blob blob,
                                      absl::FunctionRef<absl::Status(Upload& upload)> append);
 
   const Options options_;

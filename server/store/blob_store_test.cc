@@ -52,17 +52,19 @@ class BlobStoreTest : public ::testing::Test {
   BlobStore& blobs() { return *store_->blobs; }
 
   absl::Status UploadAll(const std::string& upload_id, const std::string& bytes) {
-    ASSIGN_OR_RETURN(Upload upload, blobs().StartOrResume(upload_id, BlobOf(bytes)));
+    ASSIGN_OR_RETURN(Upload upload,
+                     blobs().StartOrResume(kDefaultTenant, upload_id, BlobOf(bytes)));
     const int64_t at = upload.committed_size();
     RETURN_IF_ERROR(upload.Append(at, absl::string_view(bytes).substr(at)));
     return upload.Commit();
   }
   absl::Status UploadPrefix(const std::string& upload_id, const std::string& bytes, int64_t end) {
-    ASSIGN_OR_RETURN(Upload upload, blobs().StartOrResume(upload_id, BlobOf(bytes)));
+    ASSIGN_OR_RETURN(Upload upload,
+                     blobs().StartOrResume(kDefaultTenant, upload_id, BlobOf(bytes)));
     return upload.Append(0, absl::string_view(bytes).substr(0, end));
   }
   bool Has(const std::string& bytes) {
-    auto missing = blobs().FindMissing({Sha256Hex(bytes)});
+    auto missing = blobs().FindMissing(kDefaultTenant, {Sha256Hex(bytes)});
     EXPECT_OK(missing);
     return missing->empty();
   }
@@ -81,7 +83,8 @@ TEST_F(BlobStoreTest, WhatWasUploadedCanBeRead) {
     EXPECT_FALSE(Has(bytes));
     ASSERT_OK(UploadAll("u", bytes));
     EXPECT_TRUE(Has(bytes));
-    ASSERT_OK_AND_ASSIGN(std::string read, blobs().ReadBytes(Sha256Hex(bytes), 0, 0));
+    ASSERT_OK_AND_ASSIGN(std::string read,
+                         blobs().ReadBytes(kDefaultTenant, Sha256Hex(bytes), 0, 0));
     EXPECT_TRUE(read == bytes);
   }
 }
@@ -97,16 +100,17 @@ TEST_F(BlobStoreTest, RangesAreReadInPieces) {
         Range{5, 1 << 30}, Range{2 * kBlobPartBytes + 5, 0}}) {
     SCOPED_TRACE(absl::StrCat(offset, " ", limit));
     std::string read;
-    ASSERT_OK(blobs().Read(Sha256Hex(bytes), offset, limit, [&](absl::string_view piece) {
-      EXPECT_LE(static_cast<int64_t>(piece.size()), kBlobPieceBytes);
-      read.append(piece.data(), piece.size());
-      return absl::OkStatus();
-    }));
+    ASSERT_OK(
+        blobs().Read(kDefaultTenant, Sha256Hex(bytes), offset, limit, [&](absl::string_view piece) {
+          EXPECT_LE(static_cast<int64_t>(piece.size()), kBlobPieceBytes);
+          read.append(piece.data(), piece.size());
+          return absl::OkStatus();
+        }));
     EXPECT_TRUE(read == bytes.substr(offset, limit == 0 ? std::string::npos : limit));
   }
-  EXPECT_THAT(blobs().ReadBytes(Sha256Hex(bytes), 2 * kBlobPartBytes + 6, 1),
+  EXPECT_THAT(blobs().ReadBytes(kDefaultTenant, Sha256Hex(bytes), 2 * kBlobPartBytes + 6, 1),
               StatusIs(absl::StatusCode::kOutOfRange, HasSubstr("offset 8388614")));
-  EXPECT_THAT(blobs().ReadBytes(Sha256Hex("no such"), 0, 0),
+  EXPECT_THAT(blobs().ReadBytes(kDefaultTenant, Sha256Hex("no such"), 0, 0),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr(Sha256Hex("no such"))));
 }
 
@@ -121,7 +125,7 @@ TEST_F(BlobStoreTest, AChangedFileIsDataLossWhereItChanged) {
     changed[damaged * kBlobPartBytes + 9] ^= 1;
     ASSERT_OK(WriteFile(path, changed));
     for (int64_t part : {0, 1, 2}) {
-      auto read = blobs().ReadBytes(Sha256Hex(bytes), part * kBlobPartBytes, 1);
+      auto read = blobs().ReadBytes(kDefaultTenant, Sha256Hex(bytes), part * kBlobPartBytes, 1);
       if (part != damaged) {
         EXPECT_OK(read);
         continue;
@@ -149,17 +153,18 @@ TEST_F(BlobStoreTest, ARowWithoutItsChainGetsItFromTheBytes) {
     return found;
   };
   ASSERT_OK(store_->database->Write(forget));
-  ASSERT_OK_AND_ASSIGN(std::string read, blobs().ReadBytes(Sha256Hex(bytes), kBlobPartBytes, 5));
+  ASSERT_OK_AND_ASSIGN(std::string read,
+                       blobs().ReadBytes(kDefaultTenant, Sha256Hex(bytes), kBlobPartBytes, 5));
   EXPECT_EQ(read, bytes.substr(kBlobPartBytes, 5));
   EXPECT_EQ(chain_bytes(), 64);
-  ASSERT_OK_AND_ASSIGN(read, blobs().ReadBytes(Sha256Hex(bytes), 0, 0));
+  ASSERT_OK_AND_ASSIGN(read, blobs().ReadBytes(kDefaultTenant, Sha256Hex(bytes), 0, 0));
   EXPECT_TRUE(read == bytes);
 
   ASSERT_OK(store_->database->Write(forget));
   ASSERT_OK_AND_ASSIGN(std::string path, blobs().Path(Sha256Hex(bytes)));
   std::filesystem::permissions(path, std::filesystem::perms::owner_all);
   ASSERT_OK(WriteFile(path, std::string(bytes.size(), 'x')));
-  EXPECT_THAT(blobs().ReadBytes(Sha256Hex(bytes), 0, 1),
+  EXPECT_THAT(blobs().ReadBytes(kDefaultTenant, Sha256Hex(bytes), 0, 1),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("damaged")));
   EXPECT_EQ(chain_bytes(), 0);
 }
@@ -170,7 +175,7 @@ TEST_F(BlobStoreTest, AFileThatIsGoneOrCutIsMissingAndCanBeUploadedAgain) {
   ASSERT_OK_AND_ASSIGN(std::string path, blobs().Path(Sha256Hex(bytes)));
   std::filesystem::remove(path);
   EXPECT_FALSE(Has(bytes));
-  EXPECT_THAT(blobs().ReadBytes(Sha256Hex(bytes), 0, 0),
+  EXPECT_THAT(blobs().ReadBytes(kDefaultTenant, Sha256Hex(bytes), 0, 0),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("no blob")));
   EXPECT_THAT(blobs().Path(Sha256Hex(bytes)),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("no blob")));
@@ -196,15 +201,16 @@ TEST_F(BlobStoreTest, AnUploadResumesWhereItBrokeOff) {
       std::string unique = absl::StrCat(name, bytes).substr(0, size);
       ASSERT_OK(UploadPrefix(name, unique, broke_off));
       if (restart) Reopen();
-      ASSERT_OK_AND_ASSIGN(auto status, blobs().QueryStatus(name, BlobOf(unique)));
+      ASSERT_OK_AND_ASSIGN(auto status, blobs().QueryStatus(kDefaultTenant, name, BlobOf(unique)));
       EXPECT_EQ(status.committed_size(), broke_off);
       EXPECT_FALSE(status.complete());
       EXPECT_FALSE(Has(unique));
       ASSERT_OK(UploadAll(name, unique));
-      ASSERT_OK_AND_ASSIGN(status, blobs().QueryStatus(name, BlobOf(unique)));
+      ASSERT_OK_AND_ASSIGN(status, blobs().QueryStatus(kDefaultTenant, name, BlobOf(unique)));
       EXPECT_EQ(status.committed_size(), size);
       EXPECT_TRUE(status.complete());
-      ASSERT_OK_AND_ASSIGN(std::string read, blobs().ReadBytes(Sha256Hex(unique), 0, 0));
+      ASSERT_OK_AND_ASSIGN(std::string read,
+                           blobs().ReadBytes(kDefaultTenant, Sha256Hex(unique), 0, 0));
       EXPECT_TRUE(read == unique);
     }
   }
@@ -212,7 +218,8 @@ TEST_F(BlobStoreTest, AnUploadResumesWhereItBrokeOff) {
 
 TEST_F(BlobStoreTest, ABlobThatIsThereNeedsNoUpload) {
   ASSERT_OK(UploadAll("u", "abc"));
-  ASSERT_OK_AND_ASSIGN(Upload upload, blobs().StartOrResume("other", BlobOf("abc")));
+  ASSERT_OK_AND_ASSIGN(Upload upload,
+                       blobs().StartOrResume(kDefaultTenant, "other", BlobOf("abc")));
   EXPECT_TRUE(upload.complete());
   EXPECT_EQ(upload.committed_size(), 3);
   EXPECT_OK(upload.Commit());
@@ -220,7 +227,7 @@ TEST_F(BlobStoreTest, ABlobThatIsThereNeedsNoUpload) {
 
 TEST_F(BlobStoreTest, OtherBytesThanPromisedAreDropped) {
   {
-    ASSERT_OK_AND_ASSIGN(Upload upload, blobs().StartOrResume("u", BlobOf("abc")));
+    ASSERT_OK_AND_ASSIGN(Upload upload, blobs().StartOrResume(kDefaultTenant, "u", BlobOf("abc")));
     ASSERT_OK(upload.Append(0, "abd"));
     EXPECT_THAT(upload.Commit(),
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(Sha256Hex("abd"))));
@@ -231,7 +238,7 @@ TEST_F(BlobStoreTest, OtherBytesThanPromisedAreDropped) {
 }
 
 TEST_F(BlobStoreTest, SizesAndOffsetsAreChecked) {
-  ASSERT_OK_AND_ASSIGN(Upload upload, blobs().StartOrResume("u", BlobOf("abcdef")));
+  ASSERT_OK_AND_ASSIGN(Upload upload, blobs().StartOrResume(kDefaultTenant, "u", BlobOf("abcdef")));
   EXPECT_THAT(upload.Append(2, "c"),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("goes on at 0")));
   ASSERT_OK(upload.Append(0, "abc"));
@@ -248,27 +255,27 @@ TEST_F(BlobStoreTest, SizesAndOffsetsAreChecked) {
 TEST_F(BlobStoreTest, WrongRequestsAreRefused) {
   v1::Blob blob = BlobOf("abc");
   blob.set_size((64 << 20) + 1);
-  EXPECT_THAT(blobs().StartOrResume("u", blob),
+  EXPECT_THAT(blobs().StartOrResume(kDefaultTenant, "u", blob),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("0..67108864")));
   blob.set_size(-1);
-  EXPECT_THAT(blobs().StartOrResume("u", blob),
+  EXPECT_THAT(blobs().StartOrResume(kDefaultTenant, "u", blob),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("-1")));
   blob.set_sha256("../../etc/passwd");
-  EXPECT_THAT(blobs().StartOrResume("u", blob),
+  EXPECT_THAT(blobs().StartOrResume(kDefaultTenant, "u", blob),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("SHA-256")));
-  EXPECT_THAT(blobs().FindMissing({"ABC"}),
+  EXPECT_THAT(blobs().FindMissing(kDefaultTenant, {"ABC"}),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("'ABC'")));
   for (const char* id : {"", "a/b", "..", "a b"}) {
-    EXPECT_THAT(blobs().StartOrResume(id, BlobOf("abc")),
+    EXPECT_THAT(blobs().StartOrResume(kDefaultTenant, id, BlobOf("abc")),
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("upload_id")));
   }
 }
 
 TEST_F(BlobStoreTest, ASecondWriterIsRefused) {
-  ASSERT_OK_AND_ASSIGN(Upload first, blobs().StartOrResume("u", BlobOf("abc")));
-  EXPECT_THAT(blobs().StartOrResume("u", BlobOf("abc")),
+  ASSERT_OK_AND_ASSIGN(Upload first, blobs().StartOrResume(kDefaultTenant, "u", BlobOf("abc")));
+  EXPECT_THAT(blobs().StartOrResume(kDefaultTenant, "u", BlobOf("abc")),
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr("writer")));
-  ASSERT_OK_AND_ASSIGN(Upload other, blobs().StartOrResume("v", BlobOf("abc")));
+  ASSERT_OK_AND_ASSIGN(Upload other, blobs().StartOrResume(kDefaultTenant, "v", BlobOf("abc")));
   for (Upload* upload : {&first, &other}) {
     ASSERT_OK(upload->Append(0, "abc"));
     EXPECT_OK(upload->Commit());
@@ -282,10 +289,10 @@ TEST_F(BlobStoreTest, UnfinishedUploadsAreLimitedAndSweptAfterADay) {
               StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("3 uploads")));
   clock_.Advance(absl::Hours(23));
   ASSERT_OK(blobs().SweepUploads());
-  EXPECT_EQ(blobs().QueryStatus("a", BlobOf("abc"))->committed_size(), 1);
+  EXPECT_EQ(blobs().QueryStatus(kDefaultTenant, "a", BlobOf("abc"))->committed_size(), 1);
   clock_.Advance(absl::Hours(1));
   ASSERT_OK(blobs().SweepUploads());
-  EXPECT_EQ(blobs().QueryStatus("a", BlobOf("abc"))->committed_size(), 0);
+  EXPECT_EQ(blobs().QueryStatus(kDefaultTenant, "a", BlobOf("abc"))->committed_size(), 0);
   EXPECT_TRUE(std::filesystem::is_empty(folder_.path() + "/uploads"));
   EXPECT_OK(UploadAll("d", "abc"));
 }
@@ -293,11 +300,11 @@ TEST_F(BlobStoreTest, UnfinishedUploadsAreLimitedAndSweptAfterADay) {
 TEST_F(BlobStoreTest, LocalFilesAndBytesComeInToo) {
   const std::string bytes = SomeBytes(kBlobPieceBytes + 17);
   ASSERT_OK(WriteFile(folder_.path() + "/file", bytes));
-  ASSERT_OK_AND_ASSIGN(v1::Blob file, blobs().PutFile(folder_.path() + "/file"));
+  ASSERT_OK_AND_ASSIGN(v1::Blob file, blobs().PutFile(kDefaultTenant, folder_.path() + "/file"));
   EXPECT_EQ(file.SerializeAsString(), BlobOf(bytes).SerializeAsString());
-  ASSERT_OK_AND_ASSIGN(v1::Blob again, blobs().PutBytes(bytes));
+  ASSERT_OK_AND_ASSIGN(v1::Blob again, blobs().PutBytes(kDefaultTenant, bytes));
   EXPECT_EQ(again.SerializeAsString(), file.SerializeAsString());
-  ASSERT_OK_AND_ASSIGN(std::string read, blobs().ReadBytes(file.sha256(), 0, 0));
+  ASSERT_OK_AND_ASSIGN(std::string read, blobs().ReadBytes(kDefaultTenant, file.sha256(), 0, 0));
   EXPECT_TRUE(read == bytes);
   EXPECT_EQ(*blobs().TotalBytes(), static_cast<int64_t>(bytes.size()));
 }
@@ -305,9 +312,9 @@ TEST_F(BlobStoreTest, LocalFilesAndBytesComeInToo) {
 TEST_F(BlobStoreTest, FindMissingKeepsTheOrder) {
   ASSERT_OK(UploadAll("u", "abc"));
   const std::vector<std::string> asked = {Sha256Hex("z"), Sha256Hex("abc"), Sha256Hex("a")};
-  ASSERT_OK_AND_ASSIGN(auto missing, blobs().FindMissing(asked));
+  ASSERT_OK_AND_ASSIGN(auto missing, blobs().FindMissing(kDefaultTenant, asked));
   EXPECT_THAT(missing, ElementsAre(Sha256Hex("z"), Sha256Hex("a")));
-  ASSERT_OK_AND_ASSIGN(missing, blobs().FindMissing({}));
+  ASSERT_OK_AND_ASSIGN(missing, blobs().FindMissing(kDefaultTenant, {}));
   EXPECT_THAT(missing, IsEmpty());
 }
 
@@ -323,13 +330,15 @@ TEST_F(BlobStoreTest, AFailureAtAnyStepLeavesAWholeBlobOrNone) {
     absl::Status status = UploadAll("u", bytes);
     const bool failed = failing.failed();
     if (status.ok()) {
-      ASSERT_OK_AND_ASSIGN(std::string read, blobs().ReadBytes(Sha256Hex(bytes), 0, 0));
+      ASSERT_OK_AND_ASSIGN(std::string read,
+                           blobs().ReadBytes(kDefaultTenant, Sha256Hex(bytes), 0, 0));
       EXPECT_EQ(read, bytes);
     }
     Reopen();
     EXPECT_EQ(Has(bytes), status.ok());
     ASSERT_OK(UploadAll("u", bytes));
-    ASSERT_OK_AND_ASSIGN(std::string read, blobs().ReadBytes(Sha256Hex(bytes), 0, 0));
+    ASSERT_OK_AND_ASSIGN(std::string read,
+                         blobs().ReadBytes(kDefaultTenant, Sha256Hex(bytes), 0, 0));
     EXPECT_EQ(read, bytes);
     if (!failed) {
       EXPECT_GT(step, 5);  // write, sync, rename, syncs of two folders have had their turn
@@ -343,7 +352,7 @@ TEST_F(BlobStoreTest, AnUploadThatFillsTheDiskMakesRoomAndStartsAnew) {
   Reopen(&full);
   full.FailFrom(2);
   const std::string bytes = "abcdefgh";
-  ASSERT_OK_AND_ASSIGN(Upload upload, blobs().StartOrResume("u", BlobOf(bytes)));
+  ASSERT_OK_AND_ASSIGN(Upload upload, blobs().StartOrResume(kDefaultTenant, "u", BlobOf(bytes)));
   ASSERT_OK(upload.Append(0, "abcd"));
   EXPECT_THAT(upload.Append(4, "efgh"),
               StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("write")));
@@ -353,7 +362,7 @@ TEST_F(BlobStoreTest, AnUploadThatFillsTheDiskMakesRoomAndStartsAnew) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("resume")));
   EXPECT_THAT(upload.Commit(),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("resume")));
-  ASSERT_OK_AND_ASSIGN(auto status, blobs().QueryStatus("u", BlobOf(bytes)));
+  ASSERT_OK_AND_ASSIGN(auto status, blobs().QueryStatus(kDefaultTenant, "u", BlobOf(bytes)));
   EXPECT_EQ(status.committed_size(), 0);
   full.FailFrom(0);
   EXPECT_OK(UploadAll("small", "abc"));
@@ -368,7 +377,7 @@ TEST_F(BlobStoreTest, AfterAFailedWriteTheUploadGoesOn) {
   failing.FailFrom(2);
   const std::string bytes = "abcdefgh";
   {
-    ASSERT_OK_AND_ASSIGN(Upload upload, blobs().StartOrResume("u", BlobOf(bytes)));
+    ASSERT_OK_AND_ASSIGN(Upload upload, blobs().StartOrResume(kDefaultTenant, "u", BlobOf(bytes)));
     ASSERT_OK(upload.Append(0, "abcd"));
     EXPECT_THAT(upload.Append(4, "efgh"),
                 StatusIs(absl::StatusCode::kUnavailable, HasSubstr("write")));
@@ -376,7 +385,7 @@ TEST_F(BlobStoreTest, AfterAFailedWriteTheUploadGoesOn) {
                 StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("resume")));
   }
   failing.FailFrom(0);
-  ASSERT_OK_AND_ASSIGN(Upload upload, blobs().StartOrResume("u", BlobOf(bytes)));
+  ASSERT_OK_AND_ASSIGN(Upload upload, blobs().StartOrResume(kDefaultTenant, "u", BlobOf(bytes)));
   EXPECT_EQ(upload.committed_size(), 6);  // the fake disk took half of the second write
   ASSERT_OK(upload.Append(6, "gh"));
   EXPECT_OK(upload.Commit());
@@ -388,7 +397,7 @@ TEST_F(BlobStoreTest, AFileWithoutItsRowIsNotVisible) {
   ASSERT_OK(store_->database->Write(
       [](Connection& connection) { return connection.Execute("DELETE FROM blob"); }));
   EXPECT_FALSE(Has("abc"));
-  EXPECT_THAT(blobs().ReadBytes(Sha256Hex("abc"), 0, 0),
+  EXPECT_THAT(blobs().ReadBytes(kDefaultTenant, Sha256Hex("abc"), 0, 0),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("no blob")));
   ASSERT_OK(UploadAll("u", "abc"));
   EXPECT_TRUE(Has("abc"));

@@ -44,50 +44,59 @@ std::string ContentDigest(const v1::Artifact& artifact) {
   return Sha256Hex(DeterministicBytes(content));
 }
 
-absl::StatusOr<bool> FindSame(Connection& connection, absl::string_view content,
-                              v1::Artifact& artifact) {
-  Statement& find = connection
-                        .Prepare(
-                            "SELECT record FROM artifact WHERE name = ? AND content = ? ORDER BY "
-                            "version DESC LIMIT 1")
-                        .Bind(1, artifact.name())
-                        .Bind(2, content);
+absl::StatusOr<bool> FindSame(Connection& connection, const std::string& tenant,
+                              absl::string_view content, v1::Artifact& artifact) {
+  Statement& find =
+      connection
+          .Prepare(
+              "SELECT record FROM artifact WHERE tenant = ? AND name = ? AND content = ? "
+              "ORDER BY version DESC LIMIT 1")
+          .Bind(1, tenant)
+          .Bind(2, artifact.name())
+          .Bind(3, content);
   ASSIGN_OR_RETURN(bool found, find.Step());
   if (found) RETURN_IF_ERROR(ParseRecord(find.Blob(0), artifact));
   return found;
 }
 
-absl::StatusOr<int64_t> NextVersion(Connection& connection, absl::string_view name) {
+absl::StatusOr<int64_t> NextVersion(Connection& connection, const std::string& tenant,
+                                    absl::string_view name) {
   Statement& next = connection.Prepare(
-      "INSERT INTO artifact_name (name, last_version) VALUES (?, 1) "
-      "ON CONFLICT (name) DO UPDATE SET last_version = last_version + 1 RETURNING last_version");
-  ASSIGN_OR_RETURN(bool found, next.Bind(1, name).Step());
+      "INSERT INTO artifact_name (tenant, name, last_version) VALUES (?, ?, 1) "
+      "ON CONFLICT (tenant, name) DO UPDATE SET last_version = last_version + 1 RETURNING "
+      "last_version");
+  ASSIGN_OR_RETURN(bool found, next.Bind(1, tenant).Bind(2, name).Step());
   if (!found) return absl::InternalError("database: no version was given");
   int64_t version = next.Int(0);
   RETURN_IF_ERROR(next.Run());
   return version;
 }
 
-absl::Status InsertArtifact(Connection& connection, const v1::Artifact& artifact,
-                            absl::string_view content) {
+absl::Status InsertArtifact(Connection& connection, const std::string& tenant,
+                            const v1::Artifact& artifact, absl::string_view content) {
   return connection
-      .Prepare("INSERT INTO artifact (name, version, kind, content, record) VALUES (?, ?, ?, ?, ?)")
-      .Bind(1, artifact.name())
-      .Bind(2, artifact.version())
-      .Bind(3, artifact.kind())
-      .Bind(4, content)
-      .BindBlob(5, artifact.SerializeAsString())
+      .Prepare(
+          "INSERT INTO artifact (tenant, name, version, kind, content, record) VALUES (?, ?, ?, ?, "
+          "?, ?)")
+      .Bind(1, tenant)
+      .Bind(2, artifact.name())
+      .Bind(3, artifact.version())
+      .Bind(4, artifact.kind())
+      .Bind(5, content)
+      .BindBlob(6, artifact.SerializeAsString())
       .Run();
 }
 
-absl::StatusOr<v1::Artifact> FindArtifact(Connection& connection, const ArtifactRef& ref) {
-  Statement& find =
-      connection
-          .Prepare(
-              "SELECT record FROM artifact WHERE name = ?1 AND (?2 = 0 OR version = ?2) "
-              "ORDER BY version DESC LIMIT 1")
-          .Bind(1, ref.name)
-          .Bind(2, ref.version);
+absl::StatusOr<v1::Artifact> FindArtifact(Connection& connection, const std::string& tenant,
+                                          const ArtifactRef& ref) {
+  Statement& find = connection
+                        .Prepare(
+                            "SELECT record FROM artifact WHERE tenant = ?3 AND name = ?1 "
+                            "AND (?2 = 0 OR version = ?2) "
+                            "ORDER BY version DESC LIMIT 1")
+                        .Bind(1, ref.name)
+                        .Bind(2, ref.version)
+                        .Bind(3, tenant);
   ASSIGN_OR_RETURN(bool found, find.Step());
   if (!found) {
     return absl::NotFoundError(absl::StrCat(
@@ -114,14 +123,14 @@ absl::StatusOr<ArtifactRef> ParseArtifactRef(absl::string_view text) {
   return ref;
 }
 
-absl::StatusOr<v1::Artifact> Catalogue::Create(v1::Artifact artifact) {
+absl::StatusOr<v1::Artifact> Catalogue::Create(const std::string& tenant, v1::Artifact artifact) {
   RETURN_IF_ERROR(CheckName(artifact.name()));
   const std::string content = ContentDigest(artifact);
   RETURN_IF_ERROR(database_->Write([&](Connection& connection) -> absl::Status {
-    ASSIGN_OR_RETURN(bool found, FindSame(connection, content, artifact));
+    ASSIGN_OR_RETURN(bool found, FindSame(connection, tenant, content, artifact));
     if (found) return absl::OkStatus();
-    RETURN_IF_ERROR(RequireBlobs(connection, artifact.files()));
-    ASSIGN_OR_RETURN(int64_t version, NextVersion(connection, artifact.name()));
+    RETURN_IF_ERROR(RequireBlobs(connection, tenant, artifact.files()));
+    ASSIGN_OR_RETURN(int64_t version, NextVersion(connection, tenant, artifact.name()));
     artifact.set_version(version);
     *artifact.mutable_create_time() = ToTimestamp(clock_->Now());
     artifact.set_etag(absl::StrCat(version, "-", content.substr(0, 16)));
@@ -129,22 +138,23 @@ absl::StatusOr<v1::Artifact> Catalogue::Create(v1::Artifact artifact) {
     for (const v1::ArtifactFile& file : artifact.files()) {
       artifact.set_size(artifact.size() + file.blob().size());
     }
-    return InsertArtifact(connection, artifact, content);
+    return InsertArtifact(connection, tenant, artifact, content);
   }));
   return artifact;
 }
 
-absl::StatusOr<v1::Artifact> Catalogue::Get(absl::string_view text) {
+absl::StatusOr<v1::Artifact> Catalogue::Get(const std::string& tenant, absl::string_view text) {
   ASSIGN_OR_RETURN(ArtifactRef ref, ParseArtifactRef(text));
   absl::StatusOr<v1::Artifact> artifact;
   RETURN_IF_ERROR(database_->Read([&](Connection& connection) {
-    artifact = FindArtifact(connection, ref);
+    artifact = FindArtifact(connection, tenant, ref);
     return artifact.status();
   }));
   return artifact;
 }
 
-absl::StatusOr<v1::ListArtifactsResponse> Catalogue::List(const v1::ListArtifactsRequest& request) {
+absl::StatusOr<v1::ListArtifactsResponse> Catalogue::List(const std::string& tenant,
+                                                          const v1::ListArtifactsRequest& request) {
   if (!request.name().empty()) RETURN_IF_ERROR(CheckName(request.name()));
   const std::string scope = absl::StrCat("artifacts ", request.kind(), " ", request.name());
   ASSIGN_OR_RETURN(int64_t size, PageSize(request.page_size()));
@@ -155,14 +165,14 @@ absl::StatusOr<v1::ListArtifactsResponse> Catalogue::List(const v1::ListArtifact
         request.name().empty()
             ? connection.Prepare(
                   "SELECT sequence, record FROM artifact AS a WHERE sequence < ?1 "
-                  "AND (?2 = 0 OR kind = ?2) "
-                  "AND version = (SELECT max(version) FROM artifact WHERE name = a.name) "
+                  "AND (?2 = 0 OR kind = ?2) AND tenant = ?3 AND version = "
+                  "(SELECT max(version) FROM artifact WHERE tenant = ?3 AND name = a.name) "
                   "ORDER BY sequence DESC")
             : connection.Prepare(
                   "SELECT sequence, record FROM artifact WHERE sequence < ?1 "
-                  "AND (?2 = 0 OR kind = ?2) AND name = ?3 ORDER BY version DESC");
-    rows.Bind(1, last).Bind(2, request.kind());
-    if (!request.name().empty()) rows.Bind(3, request.name());
+                  "AND (?2 = 0 OR kind = ?2) AND tenant = ?3 AND name = ?4 ORDER BY version DESC");
+    rows.Bind(1, last).Bind(2, request.kind()).Bind(3, tenant);
+    if (!request.name().empty()) rows.Bind(4, request.name());
     for (size_t bytes = 0;;) {
       ASSIGN_OR_RETURN(bool found, rows.Step());
       if (!found) return absl::OkStatus();
@@ -177,21 +187,23 @@ absl::StatusOr<v1::ListArtifactsResponse> Catalogue::List(const v1::ListArtifact
   return response;
 }
 
-absl::Status Catalogue::Delete(absl::string_view text, absl::string_view etag) {
+absl::Status Catalogue::Delete(const std::string& tenant, absl::string_view text,
+                               absl::string_view etag) {
   ASSIGN_OR_RETURN(ArtifactRef ref, ParseArtifactRef(text));
   if (ref.version == 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("'", text, "' names no version; say which: NAME@VERSION"));
   }
   return database_->Write([&](Connection& connection) -> absl::Status {
-    ASSIGN_OR_RETURN(v1::Artifact artifact, FindArtifact(connection, ref));
+    ASSIGN_OR_RETURN(v1::Artifact artifact, FindArtifact(connection, tenant, ref));
     if (!etag.empty() && etag != artifact.etag()) {
       return absl::AbortedError(
           absl::StrCat("etag of ", text, " is ", artifact.etag(), ", not ", etag));
     }
-    return connection.Prepare("DELETE FROM artifact WHERE name = ? AND version = ?")
-        .Bind(1, ref.name)
-        .Bind(2, ref.version)
+    return connection.Prepare("DELETE FROM artifact WHERE tenant = ? AND name = ? AND version = ?")
+        .Bind(1, tenant)
+        .Bind(2, ref.name)
+        .Bind(3, ref.version)
         .Run();
   });
 }

@@ -11,6 +11,7 @@
 #include "core/base/clock.h"
 #include "radiograph/v1/artifacts.pb.h"
 #include "server/store/database.h"
+#include "server/store/tenant.h"
 
 namespace radiograph {
 
@@ -22,6 +23,7 @@ struct ArtifactRef {
 // INVALID_ARGUMENT that says what is wrong with the text.
 absl::StatusOr<ArtifactRef> ParseArtifactRef(absl::string_view text);
 
+// Names, versions and references are a tenant's own.
 class Catalogue {
  public:
   Catalogue(Database* database, const Clock* clock) : database_(database), clock_(clock) {}
@@ -30,15 +32,16 @@ class Catalogue {
   // kind, files, labels, roles, architecture and digest, and has checked the files' contents;
   // version, create_time, etag and size are made here. A version of that name with the same content
   // (kind, files, labels, roles) is returned instead. FAILED_PRECONDITION naming the blobs that
-  // aren't here; INVALID_ARGUMENT for the name.
-  absl::StatusOr<v1::Artifact> Create(v1::Artifact artifact);
+  // the tenant doesn't possess; INVALID_ARGUMENT for the name.
+  absl::StatusOr<v1::Artifact> Create(const std::string& tenant, v1::Artifact artifact);
   // NOT_FOUND names the ref.
-  absl::StatusOr<v1::Artifact> Get(absl::string_view ref);
+  absl::StatusOr<v1::Artifact> Get(const std::string& tenant, absl::string_view ref);
   // Newest first; all versions of a name, or the newest version of every name.
-  absl::StatusOr<v1::ListArtifactsResponse> List(const v1::ListArtifactsRequest& request);
+  absl::StatusOr<v1::ListArtifactsResponse> List(const std::string& tenant,
+                                                 const v1::ListArtifactsRequest& request);
   // `ref` is NAME@VERSION. ABORTED when `etag` is given and another. A version number is never used
   // again.
-  absl::Status Delete(absl::string_view ref, absl::string_view etag);
+  absl::Status Delete(const std::string& tenant, absl::string_view ref, absl::string_view etag);
 
  private:
   Database* const database_;

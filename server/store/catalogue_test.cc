@@ -38,14 +38,14 @@ class CatalogueTest : public ::testing::Test {
     artifact.set_kind(kind);
     v1::ArtifactFile& file = *artifact.add_files();
     file.set_name("model.safetensors");
-    auto blob = store_->blobs->PutBytes(bytes);
+    auto blob = store_->blobs->PutBytes(kDefaultTenant, bytes);
     EXPECT_OK(blob);
     *file.mutable_blob() = *blob;
     return artifact;
   }
   std::string Create(const std::string& name, const std::string& bytes,
                      v1::ArtifactKind kind = v1::MODEL) {
-    auto artifact = catalogue().Create(Manifest(name, bytes, kind));
+    auto artifact = catalogue().Create(kDefaultTenant, Manifest(name, bytes, kind));
     EXPECT_OK(artifact);
     return absl::StrCat(artifact->name(), "@", artifact->version());
   }
@@ -54,7 +54,7 @@ class CatalogueTest : public ::testing::Test {
       v1::ListArtifactsRequest request, std::function<void()> each_page = [] {}) {
     std::vector<std::string> refs;
     do {
-      auto page = catalogue().List(request);
+      auto page = catalogue().List(kDefaultTenant, request);
       EXPECT_OK(page);
       for (const v1::Artifact& artifact : page->artifacts()) {
         refs.push_back(absl::StrCat(artifact.name(), "@", artifact.version()));
@@ -76,15 +76,17 @@ TEST_F(CatalogueTest, VersionsCountUpAndOutliveARestart) {
   EXPECT_EQ(Create("net", "two!"), "net@2");
   EXPECT_EQ(Create("other/net", "one"), "other/net@1");
   Reopen();
-  ASSERT_OK_AND_ASSIGN(v1::Artifact newest, catalogue().Get("net"));
+  ASSERT_OK_AND_ASSIGN(v1::Artifact newest, catalogue().Get(kDefaultTenant, "net"));
   EXPECT_EQ(newest.version(), 2);
   EXPECT_EQ(newest.size(), 4);
   EXPECT_EQ(newest.create_time().seconds(), absl::ToUnixSeconds(clock_.Now()));
   EXPECT_NE(newest.etag(), "");
-  ASSERT_OK_AND_ASSIGN(v1::Artifact first, catalogue().Get("net@1"));
+  ASSERT_OK_AND_ASSIGN(v1::Artifact first, catalogue().Get(kDefaultTenant, "net@1"));
   EXPECT_EQ(first.files(0).blob().sha256(), Sha256Hex("one"));
-  EXPECT_THAT(catalogue().Get("net@3"), StatusIs(absl::StatusCode::kNotFound, HasSubstr("net@3")));
-  EXPECT_THAT(catalogue().Get("nut"), StatusIs(absl::StatusCode::kNotFound, HasSubstr("nut")));
+  EXPECT_THAT(catalogue().Get(kDefaultTenant, "net@3"),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("net@3")));
+  EXPECT_THAT(catalogue().Get(kDefaultTenant, "nut"),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("nut")));
 }
 
 TEST_F(CatalogueTest, TheSameContentIsTheSameVersion) {
@@ -93,7 +95,7 @@ TEST_F(CatalogueTest, TheSameContentIsTheSameVersion) {
   EXPECT_EQ(Create("net", "one"), "net@1");
   v1::Artifact labelled = Manifest("net", "one");
   (*labelled.mutable_labels())["step"] = "100";
-  ASSERT_OK_AND_ASSIGN(labelled, catalogue().Create(labelled));
+  ASSERT_OK_AND_ASSIGN(labelled, catalogue().Create(kDefaultTenant, labelled));
   EXPECT_EQ(labelled.version(), 3);
 }
 
@@ -101,7 +103,7 @@ TEST_F(CatalogueTest, EveryBlobMustBeHere) {
   v1::Artifact artifact = Manifest("net", "one");
   artifact.mutable_files(0)->mutable_blob()->set_sha256(Sha256Hex("never uploaded"));
   EXPECT_THAT(
-      catalogue().Create(artifact),
+      catalogue().Create(kDefaultTenant, artifact),
       StatusIs(absl::StatusCode::kFailedPrecondition,
                AllOf(HasSubstr("model.safetensors"), HasSubstr(Sha256Hex("never uploaded")))));
   EXPECT_EQ(Create("net", "one"), "net@1");  // the refused one took no version
@@ -149,30 +151,31 @@ TEST_F(CatalogueTest, PageTokensAreOfOneListOnly) {
   v1::ListArtifactsRequest request;
   request.set_name("net");
   request.set_page_size(1);
-  ASSERT_OK_AND_ASSIGN(auto page, catalogue().List(request));
+  ASSERT_OK_AND_ASSIGN(auto page, catalogue().List(kDefaultTenant, request));
   request.set_name("other");
   request.set_page_token(page.next_page_token());
-  EXPECT_THAT(catalogue().List(request),
+  EXPECT_THAT(catalogue().List(kDefaultTenant, request),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("page_token")));
   request.set_page_token("garbage");
-  EXPECT_THAT(catalogue().List(request),
+  EXPECT_THAT(catalogue().List(kDefaultTenant, request),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("page_token")));
   request.set_page_size(-1);
-  EXPECT_THAT(catalogue().List(request),
+  EXPECT_THAT(catalogue().List(kDefaultTenant, request),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("page_size")));
 }
 
 TEST_F(CatalogueTest, DeleteTakesOneVersionAndNeverGivesItAgain) {
   Create("net", "one");
   Create("net", "two");
-  EXPECT_THAT(catalogue().Delete("net", ""),
+  EXPECT_THAT(catalogue().Delete(kDefaultTenant, "net", ""),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("which")));
-  EXPECT_THAT(catalogue().Delete("net@2", "wrong"),
+  EXPECT_THAT(catalogue().Delete(kDefaultTenant, "net@2", "wrong"),
               StatusIs(absl::StatusCode::kAborted, HasSubstr("wrong")));
-  EXPECT_OK(catalogue().Delete("net@2", catalogue().Get("net@2")->etag()));
-  EXPECT_THAT(catalogue().Delete("net@2", ""),
+  EXPECT_OK(catalogue().Delete(kDefaultTenant, "net@2",
+                               catalogue().Get(kDefaultTenant, "net@2")->etag()));
+  EXPECT_THAT(catalogue().Delete(kDefaultTenant, "net@2", ""),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("net@2")));
-  EXPECT_EQ(catalogue().Get("net")->version(), 1);
+  EXPECT_EQ(catalogue().Get(kDefaultTenant, "net")->version(), 1);
   EXPECT_EQ(Create("net", "two"), "net@3");
 }
 

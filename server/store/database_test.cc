@@ -20,7 +20,8 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 absl::Status AddName(Connection& connection, const std::string& name) {
-  return connection.Prepare("INSERT INTO artifact_name (name, last_version) VALUES (?, 1)")
+  return connection
+      .Prepare("INSERT INTO artifact_name (tenant, name, last_version) VALUES ('t', ?, 1)")
       .Bind(1, name)
       .Run();
 }

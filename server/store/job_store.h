@@ -20,10 +20,9 @@
 #include "absl/time/time.h"
 #include "radiograph/v1/jobs.pb.h"
 #include "server/store/database.h"
+#include "server/store/tenant.h"
 
 namespace radiograph {
-
-inline constexpr char kDefaultTenant[] = "default";  // of a server without tokens
 
 // A job as a caller names it: another tenant's job does not exist.
 struct JobKey {

@@ -159,7 +159,7 @@ TEST_F(JobStoreTest, AResultNeedsItsBlobs) {
   EXPECT_THAT(succeed("{}"),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("result.json")));
   EXPECT_EQ(jobs().Get(Key("a"))->job.state(), v1::QUEUED);
-  ASSERT_OK(store_->blobs->PutBytes("{}"));
+  ASSERT_OK(store_->blobs->PutBytes(kDefaultTenant, "{}"));
   EXPECT_OK(succeed("{}"));
 }
 

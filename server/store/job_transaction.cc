@@ -179,7 +179,7 @@ absl::StatusOr<std::string> JobTransaction::RequestText(const JobRow& row) {
 }
 
 absl::Status JobTransaction::Insert(JobRow row, v1::JobEvent event, const std::string& request) {
-  RETURN_IF_ERROR(RequireBlobs(connection_, row.job.result()));
+  RETURN_IF_ERROR(RequireBlobs(connection_, row.job.tenant(), row.job.result()));
   row.events = 0;
   RETURN_IF_ERROR(InsertRow(connection_, row));
   row.sequence = connection_.last_row();
@@ -197,7 +197,9 @@ absl::Status JobTransaction::Insert(JobRow row, v1::JobEvent event, const std::s
 absl::Status JobTransaction::Put(JobRow row, v1::JobEvent event) {
   v1::JobState& before = before_.at(row.sequence);
   if (row.job.state() == v1::SUCCEEDED && before != v1::SUCCEEDED) {
-    RETURN_IF_ERROR(RequireBlobs(connection_, row.job.result()));
+    // A worker has uploaded it, for the job's tenant.
+    RETURN_IF_ERROR(RequireBlobs(connection_, kEveryTenant, row.job.result()));
+    RETURN_IF_ERROR(GiveBlobs(connection_, row.job.tenant(), row.job.result()));
   }
   if (event.has_time()) RETURN_IF_ERROR(InsertEvent(connection_, row, std::move(event)));
   RETURN_IF_ERROR(WriteRow(connection_, row));

@@ -40,15 +40,45 @@ absl::Time FromTimestamp(const google::protobuf::Timestamp& timestamp) {
   return absl::FromUnixSeconds(timestamp.seconds()) + absl::Nanoseconds(timestamp.nanos());
 }
 
-absl::Status RequireBlobs(Connection& connection,
+absl::StatusOr<std::optional<int64_t>> PossessedSize(Connection& connection,
+                                                     const std::string& tenant,
+                                                     absl::string_view sha256) {
+  Statement& find =
+      connection
+          .Prepare(
+              "SELECT size FROM blob WHERE sha256 = ?1 AND (?2 = '*' OR EXISTS "
+              "(SELECT 1 FROM possession WHERE tenant = ?2 AND possession.sha256 = ?1))")
+          .Bind(1, sha256)
+          .Bind(2, tenant);
+  ASSIGN_OR_RETURN(bool found, find.Step());
+  if (!found) return std::nullopt;
+  return find.Int(0);
+}
+
+absl::Status GiveBlob(Connection& connection, const std::string& tenant, absl::string_view sha256) {
+  if (tenant == kEveryTenant) return absl::OkStatus();
+  return connection.Prepare("INSERT OR IGNORE INTO possession (tenant, sha256) VALUES (?, ?)")
+      .Bind(1, tenant)
+      .Bind(2, sha256)
+      .Run();
+}
+
+absl::Status GiveBlobs(Connection& connection, const std::string& tenant,
+                       const google::protobuf::RepeatedPtrField<v1::ArtifactFile>& files) {
+  for (const v1::ArtifactFile& file : files) {
+    RETURN_IF_ERROR(GiveBlob(connection, tenant, file.blob().sha256()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RequireBlobs(Connection& connection, const std::string& tenant,
                           const google::protobuf::RepeatedPtrField<v1::ArtifactFile>& files) {
   std::vector<std::string> missing;
   for (const v1::ArtifactFile& file : files) {
-    Statement& find = connection.Prepare("SELECT 1 FROM blob WHERE sha256 = ? AND size = ?")
-                          .Bind(1, file.blob().sha256())
-                          .Bind(2, file.blob().size());
-    ASSIGN_OR_RETURN(bool found, find.Step());
-    if (!found) missing.push_back(absl::StrCat(file.name(), " (", file.blob().sha256(), ")"));
+    ASSIGN_OR_RETURN(const std::optional<int64_t> size,
+                     PossessedSize(connection, tenant, file.blob().sha256()));
+    if (size != file.blob().size())
+      missing.push_back(absl::StrCat(file.name(), " (", file.blob().sha256(), ")"));
   }
   if (missing.empty()) return absl::OkStatus();
   constexpr size_t kNamed = 10;

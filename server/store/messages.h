@@ -2,9 +2,11 @@
 #ifndef RADIOGRAPH_SERVER_STORE_MESSAGES_H_
 #define RADIOGRAPH_SERVER_STORE_MESSAGES_H_
 
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "google/protobuf/message_lite.h"
@@ -12,6 +14,7 @@
 #include "google/protobuf/timestamp.pb.h"
 #include "radiograph/v1/artifacts.pb.h"
 #include "server/store/connection.h"
+#include "server/store/tenant.h"
 
 namespace radiograph {
 
@@ -23,9 +26,18 @@ absl::Status ParseRecord(absl::string_view bytes, google::protobuf::MessageLite&
 google::protobuf::Timestamp ToTimestamp(absl::Time time);
 absl::Time FromTimestamp(const google::protobuf::Timestamp& timestamp);
 
-// FAILED_PRECONDITION naming the files whose blobs have no row.
-absl::Status RequireBlobs(Connection& connection,
+// The size of a blob that has its row and that the tenant possesses: it has uploaded it, or was
+// given it.
+absl::StatusOr<std::optional<int64_t>> PossessedSize(Connection& connection,
+                                                     const std::string& tenant,
+                                                     absl::string_view sha256);
+// FAILED_PRECONDITION naming the files whose blobs the tenant doesn't possess.
+absl::Status RequireBlobs(Connection& connection, const std::string& tenant,
                           const google::protobuf::RepeatedPtrField<v1::ArtifactFile>& files);
+// Makes the tenant possess what is here; in a write. Every() needs nothing.
+absl::Status GiveBlob(Connection& connection, const std::string& tenant, absl::string_view sha256);
+absl::Status GiveBlobs(Connection& connection, const std::string& tenant,
+                       const google::protobuf::RepeatedPtrField<v1::ArtifactFile>& files);
 
 }  // namespace radiograph
 

@@ -88,8 +88,43 @@ constexpr char kChains[] = R"sql(
   UPDATE blob SET chain = x'';
 )sql";
 
+// What there was belongs to the tenant of servers without tokens.
+constexpr char kOwners[] = R"sql(
+  CREATE TABLE possession (          -- who has proven to have a blob, by uploading it
+    tenant TEXT NOT NULL CHECK (tenant <> ''),
+    sha256 TEXT NOT NULL,
+    PRIMARY KEY (tenant, sha256)
+  ) WITHOUT ROWID;
+  INSERT INTO possession SELECT 'default', sha256 FROM blob;
+
+  ALTER TABLE artifact RENAME TO artifact_before;
+  CREATE TABLE artifact (
+    sequence INTEGER PRIMARY KEY,
+    tenant TEXT NOT NULL CHECK (tenant <> ''),
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    content TEXT NOT NULL,
+    record BLOB NOT NULL,
+    UNIQUE (tenant, name, version)
+  );
+  INSERT INTO artifact
+    SELECT sequence, 'default', name, version, kind, content, record FROM artifact_before;
+  DROP TABLE artifact_before;
+  CREATE INDEX artifact_content ON artifact (tenant, name, content);
+  ALTER TABLE artifact_name RENAME TO artifact_name_before;
+  CREATE TABLE artifact_name (
+    tenant TEXT NOT NULL CHECK (tenant <> ''),
+    name TEXT NOT NULL,
+    last_version INTEGER NOT NULL,
+    PRIMARY KEY (tenant, name)
+  ) WITHOUT ROWID;
+  INSERT INTO artifact_name SELECT 'default', name, last_version FROM artifact_name_before;
+  DROP TABLE artifact_name_before;
+)sql";
+
 // Script i leads from version i to version i + 1. A script is never changed once it has landed.
-constexpr const char* kScripts[] = {kFirst, kTenants, kChains};
+constexpr const char* kScripts[] = {kFirst, kTenants, kChains, kOwners};
 static_assert(kSchemaVersion == std::size(kScripts));
 
 }  // namespace

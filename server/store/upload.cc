@@ -86,7 +86,7 @@ absl::Status Upload::Commit() {
     return absl::FailedPreconditionError(
         absl::StrCat("the blob has ", size_, " bytes; ", committed_size(), " have come"));
   }
-  const std::string& expected = state_->key.first;
+  const std::string& expected = state_->key.sha256;
   const std::string found = state_->hash.Finish();
   absl::Status status = found == expected
                             ? store_->Publish(*state_)

@@ -12,18 +12,19 @@
 #include "absl/time/time.h"
 #include "core/base/file.h"
 #include "server/store/blob_hash.h"
+#include "server/store/blob_store.h"
 
 namespace radiograph {
 
 struct UploadState {
-  UploadState(std::pair<std::string, std::string> name, std::string file_path)
-      : key(std::move(name)), path(std::move(file_path)) {}
+  UploadState(UploadKey upload, std::string file_path)
+      : key(std::move(upload)), path(std::move(file_path)) {}
 
   // Opens the file to append to. Hashes what is in it, unless this object has hashed all of it
   // already.
   absl::Status Open();
 
-  const std::pair<std::string, std::string> key;  // sha256, upload id
+  const UploadKey key;
   const std::string path;
   UniqueFd file;
   std::atomic<int64_t> size = 0;  // anybody may read it

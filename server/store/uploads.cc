@@ -13,6 +13,7 @@
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "server/store/blob_store.h"
+#include "server/store/messages.h"
 #include "server/store/upload_state.h"
 
 namespace radiograph {
@@ -29,7 +30,8 @@ bool IsUploadId(absl::string_view id) {
 }  // namespace
 
 std::string BlobStore::UploadPath(const UploadKey& key) const {
-  return absl::StrCat(options_.folder, "/uploads/", key.first, ".", key.second);
+  return absl::StrCat(options_.folder, "/uploads/", key.sha256, ".", key.tenant, ".",
+                      key.upload_id);
 }
 
 // What an earlier process left: counted and swept like our own, hashed again when it is resumed.
@@ -38,13 +40,13 @@ absl::Status BlobStore::AdoptUploads() {
   std::error_code error;
   absl::MutexLock lock(&mu_);
   for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    std::pair<std::string, std::string> name =
-        absl::StrSplit(entry.path().filename().string(), absl::MaxSplits('.', 1));
-    if (!IsSha256(name.first) || !IsUploadId(name.second)) continue;
-    auto state = std::make_shared<UploadState>(name, UploadPath(name));
+    const std::vector<std::string> name = absl::StrSplit(entry.path().filename().string(), '.');
+    if (name.size() != 3 || !IsSha256(name[0]) || !IsUploadId(name[2])) continue;
+    const UploadKey key{.sha256 = name[0], .tenant = name[1], .upload_id = name[2]};
+    auto state = std::make_shared<UploadState>(key, UploadPath(key));
     state->size = static_cast<int64_t>(entry.file_size(error));
     state->idle_since = clock_->Now();
-    uploads_[name] = std::move(state);
+    uploads_[key] = std::move(state);
   }
   if (error) return ErrnoStatus(error.value(), "can't list", folder);
   return absl::OkStatus();
@@ -78,22 +80,24 @@ absl::StatusOr<std::shared_ptr<UploadState>> BlobStore::TakeUpload(const UploadK
   }
   if (state->writing) {
     return absl::UnavailableError(
-        absl::StrCat("upload ", key.second, " of ", key.first, " has a writer already"));
+        absl::StrCat("upload ", key.upload_id, " of ", key.sha256, " has a writer already"));
   }
   state->writing = true;
   return state;
 }
 
-absl::StatusOr<Upload> BlobStore::StartOrResume(const std::string& upload_id,
+absl::StatusOr<Upload> BlobStore::StartOrResume(const std::string& tenant,
+                                                const std::string& upload_id,
                                                 const v1::Blob& blob) {
   RETURN_IF_ERROR(CheckUpload(upload_id, blob));
-  ASSIGN_OR_RETURN(std::optional<int64_t> held, SizeOf(blob.sha256()));
+  ASSIGN_OR_RETURN(std::optional<int64_t> held, SizeOf(tenant, blob.sha256()));
   if (held && *held != blob.size()) {
     return absl::InvalidArgumentError(
         absl::StrCat("blob ", blob.sha256(), " has ", *held, " bytes, not ", blob.size()));
   }
   if (held) return Upload(this, nullptr, blob.size(), /*complete=*/true);
-  ASSIGN_OR_RETURN(std::shared_ptr<UploadState> state, TakeUpload({blob.sha256(), upload_id}));
+  ASSIGN_OR_RETURN(std::shared_ptr<UploadState> state,
+                   TakeUpload({blob.sha256(), tenant, upload_id}));
   Upload upload(this, state, blob.size(), /*complete=*/false);
   RETURN_IF_ERROR(state->Open());
   if (state->size > blob.size()) {
@@ -104,11 +108,12 @@ absl::StatusOr<Upload> BlobStore::StartOrResume(const std::string& upload_id,
   return upload;
 }
 
-absl::StatusOr<v1::QueryWriteStatusResponse> BlobStore::QueryStatus(const std::string& upload_id,
+absl::StatusOr<v1::QueryWriteStatusResponse> BlobStore::QueryStatus(const std::string& tenant,
+                                                                    const std::string& upload_id,
                                                                     const v1::Blob& blob) {
   RETURN_IF_ERROR(CheckUpload(upload_id, blob));
   v1::QueryWriteStatusResponse response;
-  ASSIGN_OR_RETURN(std::optional<int64_t> held, SizeOf(blob.sha256()));
+  ASSIGN_OR_RETURN(std::optional<int64_t> held, SizeOf(tenant, blob.sha256()));
   if (held) {
     response.set_committed_size(*held);
     response.set_complete(true);
@@ -117,7 +122,7 @@ absl::StatusOr<v1::QueryWriteStatusResponse> BlobStore::QueryStatus(const std::s
   std::shared_ptr<UploadState> state;
   {
     absl::MutexLock lock(&mu_);
-    auto found = uploads_.find({blob.sha256(), upload_id});
+    auto found = uploads_.find({blob.sha256(), tenant, upload_id});
     if (found == uploads_.end()) return response;
     state = found->second;
   }
@@ -131,7 +136,7 @@ absl::StatusOr<v1::QueryWriteStatusResponse> BlobStore::QueryStatus(const std::s
 }
 
 absl::Status BlobStore::Publish(UploadState& state) {
-  const std::string& sha256 = state.key.first;
+  const std::string& sha256 = state.key.sha256;
   const std::string path = BlobPath(sha256);
   if (fchmod(state.file.get(), 0444) != 0)
     return ErrnoStatus(errno, "can't make read-only", state.path);
@@ -143,13 +148,15 @@ absl::Status BlobStore::Publish(UploadState& state) {
   }
   RETURN_IF_ERROR(disk_->Rename(state.path, path));
   RETURN_IF_ERROR(disk_->SyncFolder(folder));
-  // Replaces a row that had lost its file.
-  return database_->Write([&](Connection& connection) {
-    return connection.Prepare("INSERT OR REPLACE INTO blob (sha256, size, chain) VALUES (?, ?, ?)")
-        .Bind(1, sha256)
-        .Bind(2, state.size)
-        .BindBlob(3, state.hash.chain())
-        .Run();
+  // Replaces a row that had lost its file, or the same row when another tenant has the blob.
+  return database_->Write([&](Connection& connection) -> absl::Status {
+    RETURN_IF_ERROR(
+        connection.Prepare("INSERT OR REPLACE INTO blob (sha256, size, chain) VALUES (?, ?, ?)")
+            .Bind(1, sha256)
+            .Bind(2, state.size)
+            .BindBlob(3, state.hash.chain())
+            .Run());
+    return GiveBlob(connection, state.key.tenant, sha256);
   });
 }
 

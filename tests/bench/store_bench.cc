@@ -47,6 +47,7 @@ struct Server {
 
   std::string Create() {
     ResolvedJob resolved;
+    resolved.job.set_tenant(kDefaultTenant);
     resolved.job.set_analysis("bilinear.spectrum");
     resolved.job.set_analysis_version(1);
     resolved.request = std::string(2000, 'x');
@@ -101,7 +102,7 @@ void ClaimAndComplete(benchmark::State& state) {
   Server server;
   constexpr int kJobs = 3000;
   server.Fill(32, kJobs);
-  const v1::Blob blob = Get(server.store->blobs->PutBytes("{}"));
+  const v1::Blob blob = Get(server.store->blobs->PutBytes(kDefaultTenant, "{}"));
   for (auto _ : state) {
     std::atomic<int> left = kJobs;
     std::vector<std::jthread> slots;
@@ -184,7 +185,7 @@ void Upload256MiB(benchmark::State& state) {
     blob.set_sha256(Sha256Hex(bytes));
     blob.set_size(size);
     state.ResumeTiming();
-    Upload upload = Get(server.store->blobs->StartOrResume("u", blob));
+    Upload upload = Get(server.store->blobs->StartOrResume(kDefaultTenant, "u", blob));
     for (int64_t at = 0; at < size; at += kChunk) {
       Check(upload.Append(at, absl::string_view(bytes).substr(at, kChunk)));
     }

@@ -111,7 +111,7 @@ class Sink final : public v1::Blobs::Service {
                      v1::WriteResponse* response) override {
     auto next = [&](v1::WriteRequest& message) { return reader->Read(&message); };
     if (blobs_ != nullptr) {
-      auto written = WriteBlob(*blobs_, next);
+      auto written = WriteBlob(*blobs_, kDefaultTenant, next);
       if (!written.ok())
         return grpc::Status(grpc::StatusCode::UNKNOWN, written.status().ToString());
       *response = *written;

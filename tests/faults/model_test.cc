@@ -218,7 +218,7 @@ class ModelRun : public JobsFixture {
     return ***answer;
   }
   bool InQuarantine(const std::string& slot) {
-    const v1::ListWorkersResponse workers = jobs_->ListWorkers();
+    const v1::ListWorkersResponse workers = jobs_->ListWorkers(kDefaultTenant);
     return std::any_of(workers.workers().begin(), workers.workers().end(),
                        [&](const v1::Worker& worker) {
                          return worker.slot() == slot && !worker.quarantine().empty();
@@ -277,7 +277,7 @@ class ModelRun : public JobsFixture {
     if (outcome == "SUCCEEDED") {
       const std::string bytes = result % 3 == 0 ? "[]" : "{}";
       *request.mutable_report()->mutable_result(0)->mutable_blob() =
-          *store_->blobs->PutBytes(bytes);
+          *store_->blobs->PutBytes(kDefaultTenant, bytes);
       digest = request.report().result(0).blob().sha256();
     }
     const bool open = model_.leases().contains(token);

@@ -23,8 +23,9 @@ memory, disk or quota.
 constexpr char kRefs[] = R"(
 REF is a path (./x, /x or a name that ends in .safetensors: a file, or a folder with shards, config.json
 and names.json; uploaded if the server lacks it) or an artifact NAME[@VERSION], or job:ID/OUTPUT.
-Settings: --endpoint, else RADIOGRAPH_ENDPOINT, else "endpoint" in ~/.config/radiograph/config.json,
-else )";
+Settings: --endpoint, --token-file, --ca, --cert and --key, else RADIOGRAPH_ENDPOINT, RADIOGRAPH_TOKEN (the
+token itself), RADIOGRAPH_CA, RADIOGRAPH_CERT and RADIOGRAPH_KEY, else "endpoint", "token", "ca", "cert" and
+"key" in ~/.config/radiograph/config.json; without, no token, no TLS, and the server at )";
 
 std::vector<Command> AllCommands() {
   std::vector<Command> all = {RunCommand()};
@@ -32,7 +33,7 @@ std::vector<Command> AllCommands() {
     for (Command& command : family()) all.push_back(std::move(command));
   }
   for (Command& command : all) {
-    command.flags.push_back({.name = "endpoint", .value = "HOST:PORT", .help = "the server"});
+    for (FlagSpec& flag : ConnectionFlags()) command.flags.push_back(std::move(flag));
     command.flags.push_back({.name = "help", .value = "", .help = "this text"});
   }
   return all;
@@ -161,7 +162,14 @@ ExitCode RunCommandLine(absl::Span<const std::string> arguments, Console& consol
   ExitCode failure = ExitCodeOf(code.status());
   std::string hint;
   if (failure == ExitCode::kUnreachable) {
-    hint = "; start one with radiographd, or name it with --endpoint or RADIOGRAPH_ENDPOINT";
+    hint =
+        "; start one with radiographd, or name it with --endpoint or RADIOGRAPH_ENDPOINT (and, if "
+        "it "
+        "speaks TLS, its authority with --ca or RADIOGRAPH_CA)";
+  } else if (absl::IsUnauthenticated(code.status())) {
+    hint = "; show one with RADIOGRAPH_TOKEN or --token-file";
+  } else if (absl::StartsWith(code.status().message(), "no token is sent")) {
+    hint = "; name who signs its certificate with --ca or RADIOGRAPH_CA, or say --insecure";
   }
   console.Say(absl::StrCat("radiograph: ", code.status().message(), hint));
   return failure;

@@ -33,8 +33,8 @@ class Cli {
   const Surroundings& surroundings;
   const std::stop_token stop;  // requested by Ctrl-C
 
-  // --endpoint, else RADIOGRAPH_ENDPOINT, else "endpoint" of the config file, else the default.
-  // Made at the first call; a broken config file is a usage error.
+  // With each setting from its flag, else RADIOGRAPH_<NAME>, else the config file, else the default
+  // (settings.cc). Made at the first call; a broken config file is a usage error.
   absl::StatusOr<Client*> client(const Args& args);
 
   // A TransferProgress on the console's bar.
@@ -54,6 +54,9 @@ struct Command {
   // More help below the flags; may be empty. `args` are what stood beside --help.
   std::string (*details)(Cli& cli, const Args& args) = nullptr;
 };
+
+// The flags that say which server, and who asks; of every command.
+std::vector<FlagSpec> ConnectionFlags();
 
 // Families of commands, each in a file of its own.
 std::vector<Command> AnalysisCommands();

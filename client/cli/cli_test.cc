@@ -173,6 +173,24 @@ TEST_F(CliTest, TheEndpointIsTheArgumentsThenTheEnvironmentsThenTheFiles) {
   EXPECT_THAT(answer.err, HasSubstr("\"endpont\" is not known"));
 }
 
+TEST_F(CliTest, ATokenIsNotShownWhereOthersCouldReadIt) {
+  environment_["RADIOGRAPH_TOKEN"] = "secret";
+  EXPECT_EQ(Run({"jobs", "ls"}).code, ExitCode::kSuccess) << "this machine is no network";
+  Answer answer = Run({"jobs", "ls", "--endpoint", "192.0.2.1:7433"});
+  EXPECT_EQ(answer.code, ExitCode::kNotAllowed);
+  EXPECT_THAT(answer.err, AllOf(HasSubstr("without TLS"), HasSubstr("--ca"),
+                                HasSubstr("--insecure"), Not(HasSubstr("secret"))));
+  EXPECT_EQ(std::count(answer.err.begin(), answer.err.end(), '\n'), 1);
+}
+
+TEST_F(CliTest, FilesOfTheConnectionAreThereOrAUsageError) {
+  for (const char* flag : {"--token-file", "--ca", "--cert", "--key"}) {
+    Answer answer = Run({"jobs", "ls", flag, Path("nothing")});
+    EXPECT_EQ(answer.code, ExitCode::kUsage) << flag;
+    EXPECT_THAT(answer.err, HasSubstr(Path("nothing"))) << flag;
+  }
+}
+
 TEST_F(CliTest, RunUploadsAsksWaitsAndShows) {
   NextJobEnds(v1::SUCCEEDED);
   Answer answer = Run({"run", "test.spectrum", "--input", absl::StrCat("model=./", kNetwork),

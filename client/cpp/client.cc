@@ -4,6 +4,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/cpp/session.h"
+#include "core/base/address.h"
+#include "core/base/status_macros.h"
 
 namespace radiograph {
 namespace {
@@ -21,6 +23,10 @@ std::string RandomUuid() {
 absl::StatusOr<std::unique_ptr<Client>> Client::Make(ClientOptions options) {
   if (options.endpoint.empty()) {
     return absl::InvalidArgumentError("the endpoint is empty; give host:port or unix:/path");
+  }
+  if (!options.token.empty()) {
+    RETURN_IF_ERROR(
+        CheckTokenIsSafe(options.endpoint, !options.tls.authority.empty(), options.insecure));
   }
   return std::unique_ptr<Client>(new Client(std::make_unique<Session>(std::move(options))));
 }

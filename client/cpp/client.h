@@ -51,8 +51,17 @@ struct RetryPolicy {
   absl::Duration pause_max = absl::Seconds(2);
 };
 
+// As PEM texts.
+struct ClientTls {
+  std::string authority = {};  // that the server's certificate must come from; empty: no TLS
+  std::string certificate = {}, key = {};  // of this client, where the server asks for one
+};
+
 struct ClientOptions {
   std::string endpoint = kDefaultEndpoint;  // host:port or unix:/path
+  std::string token = {};                   // who calls; empty: no token
+  ClientTls tls = {};
+  bool insecure = false;  // sends the token over a network without TLS
   RetryPolicy retry;
   absl::Duration call_timeout = absl::Seconds(30);
   absl::Duration stream_timeout = absl::Minutes(5);
@@ -75,7 +84,8 @@ class Meter;
 
 class Client {
  public:
-  // Does not connect yet. INVALID_ARGUMENT for an empty endpoint.
+  // Does not connect yet. INVALID_ARGUMENT for an empty endpoint; PERMISSION_DENIED for a token
+  // that others could read on its way.
   static absl::StatusOr<std::unique_ptr<Client>> Make(ClientOptions options = {});
   ~Client();
 

@@ -58,7 +58,7 @@ class BlobReader {
 
  private:
   absl::StatusOr<grpc::Status> Stream(int fd, const std::string& path, Meter& meter) {
-    CallContext context(options_.stream_timeout, stop_);
+    CallContext context(options_, options_.stream_timeout, stop_);
     v1::ReadRequest request;
     request.set_sha256(blob_.sha256());
     request.set_offset(received_);

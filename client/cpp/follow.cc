@@ -33,7 +33,7 @@ absl::StatusOr<v1::Job> Client::WatchJob(absl::string_view id, int64_t after_seq
   const ClientOptions& options = session_->options;
   Backoff backoff(options.retry, options.retry.stream_attempts_max);
   while (true) {
-    CallContext context(options.stream_timeout, stop);
+    CallContext context(options, options.stream_timeout, stop);
     auto reader = session_->jobs->Watch(context.get(), request);
     v1::JobEvent event;
     bool alive = false;
@@ -70,7 +70,7 @@ absl::StatusOr<v1::Job> Client::WaitJob(absl::string_view id, absl::Duration tim
     absl::Duration step =
         std::clamp(deadline - absl::Now(), absl::ZeroDuration(), absl::Duration(kWaitStep));
     SetDuration(step, request.mutable_timeout());
-    CallContext context(step + options.call_timeout, stop);
+    CallContext context(options, step + options.call_timeout, stop);
     v1::Job job;
     grpc::Status status = session_->jobs->Wait(context.get(), request, &job);
     if (status.ok()) {

@@ -16,6 +16,13 @@ namespace {
 
 constexpr int kMessageBytesMax = 16 << 20;
 
+std::shared_ptr<grpc::ChannelCredentials> CredentialsOf(const ClientTls& tls) {
+  if (tls.authority.empty()) return grpc::InsecureChannelCredentials();
+  return grpc::SslCredentials({.pem_root_certs = tls.authority,
+                               .pem_private_key = tls.key,
+                               .pem_cert_chain = tls.certificate});
+}
+
 std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMessageBytesMax);
@@ -26,7 +33,7 @@ std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options) {
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   // No proxy of the environment stands between a client and its own server.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  return grpc::CreateCustomChannel(options.endpoint, grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel(options.endpoint, CredentialsOf(options.tls), arguments);
 }
 
 // In gRPC's poller rather than on a lock: a client of blocking calls has no other thread that
@@ -56,8 +63,9 @@ bool Backoff::Wait(const grpc::Status& failure, std::stop_token stop) {
   return !stop.stop_requested();
 }
 
-CallContext::CallContext(absl::Duration timeout, std::stop_token stop)
+CallContext::CallContext(const ClientOptions& options, absl::Duration timeout, std::stop_token stop)
     : cancel_(std::move(stop), [this] { context_.TryCancel(); }) {
+  if (!options.token.empty()) context_.AddMetadata("authorization", "Bearer " + options.token);
   context_.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
 }
 

@@ -39,10 +39,10 @@ class Backoff {
   int attempts_ = 0;
 };
 
-// A context with a deadline that a stop request cancels.
+// A context with the caller's token and a deadline, that a stop request cancels.
 class CallContext {
  public:
-  CallContext(absl::Duration timeout, std::stop_token stop);
+  CallContext(const ClientOptions& options, absl::Duration timeout, std::stop_token stop);
   grpc::ClientContext* get() { return &context_; }
 
  private:
@@ -85,7 +85,7 @@ absl::StatusOr<Response> Client::Session::Call(
     absl::FunctionRef<grpc::Status(grpc::ClientContext*, Response*)> call, std::stop_token stop) {
   Backoff backoff(options.retry, options.retry.attempts_max);
   while (true) {
-    CallContext context(options.call_timeout, stop);
+    CallContext context(options, options.call_timeout, stop);
     Response response;
     grpc::Status status = call(context.get(), &response);
     if (status.ok()) return response;

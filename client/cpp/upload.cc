@@ -132,7 +132,7 @@ class BlobWriter {
   // One Write stream from `offset` on.
   absl::StatusOr<grpc::Status> Stream(int fd, int64_t offset, int64_t start, Meter& meter,
                                       v1::WriteResponse* response) {
-    CallContext context(options_.stream_timeout, stop_);
+    CallContext context(options_, options_.stream_timeout, stop_);
     std::unique_ptr<grpc::ClientWriter<grpc::ByteBuffer>> writer(
         grpc::internal::ClientWriterFactory<grpc::ByteBuffer>::Create(&channel_, kWriteMethod,
                                                                       context.get(), response));
@@ -160,7 +160,7 @@ class BlobWriter {
 
   // An upload that the server has forgotten starts anew.
   grpc::Status Query(v1::QueryWriteStatusResponse* response) {
-    CallContext context(options_.call_timeout, stop_);
+    CallContext context(options_, options_.call_timeout, stop_);
     v1::QueryWriteStatusRequest request;
     request.set_upload_id(id_);
     *request.mutable_blob() = blob_;

@@ -13,6 +13,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "core/base/address.h"
 #include "core/base/end_signals.h"
 #include "core/base/file.h"
 #include "core/base/flags.h"
@@ -28,6 +29,7 @@ namespace radiograph {
 namespace {
 
 constexpr int64_t kTokenBytesMax = 4096;
+constexpr int64_t kPemBytesMax = 1 << 20;
 constexpr int kReconnectMsMin = 100, kReconnectMsMax = 1000;
 
 struct Options {
@@ -36,6 +38,8 @@ struct Options {
   std::string name;
   std::string devices = "auto";
   std::string token_file;
+  std::string tls_ca, tls_cert, tls_key;
+  bool insecure = false;
   int64_t threads = 0;
   int64_t cache_bytes = int64_t{64} << 30;
   absl::Duration drain_grace = absl::Seconds(30);
@@ -51,6 +55,12 @@ void AddFlags(Options& options, Flags& flags) {
   flags.AddBytes("cache-bytes", &options.cache_bytes, {1 << 20, int64_t{1} << 50},
                  "most bytes of cached blobs");
   flags.Add("token-file", &options.token_file, "file that holds the token to show; empty: none");
+  flags.Add("tls-ca", &options.tls_ca,
+            "PEM file of who signs the server's certificate; empty: no TLS");
+  flags.Add("tls-cert", &options.tls_cert,
+            "PEM file of this worker's own certificate, where the server asks for one");
+  flags.Add("tls-key", &options.tls_key, "PEM file of its key");
+  flags.Add("insecure", &options.insecure, "show the token without TLS to other machines, too");
   flags.Add("drain-grace", &options.drain_grace, {absl::ZeroDuration(), absl::Hours(24)},
             "how long jobs may run on after SIGTERM");
 }
@@ -87,12 +97,29 @@ absl::StatusOr<std::string> DefaultName(const std::string& folder) {
   return absl::StrCat(host, "-", *id);
 }
 
-std::shared_ptr<grpc::Channel> Connect(const std::string& server) {
+absl::StatusOr<std::string> ReadIfNamed(const std::string& path) {
+  return path.empty() ? std::string() : ReadFile(path, kPemBytesMax);
+}
+
+absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> CredentialsOf(const Options& options) {
+  if (options.tls_ca.empty()) return grpc::InsecureChannelCredentials();
+  grpc::SslCredentialsOptions tls;
+  ASSIGN_OR_RETURN(tls.pem_root_certs, ReadIfNamed(options.tls_ca));
+  ASSIGN_OR_RETURN(tls.pem_cert_chain, ReadIfNamed(options.tls_cert));
+  ASSIGN_OR_RETURN(tls.pem_private_key, ReadIfNamed(options.tls_key));
+  return grpc::SslCredentials(tls);
+}
+
+absl::StatusOr<std::shared_ptr<grpc::Channel>> Connect(const Options& options) {
+  if (!options.token_file.empty()) {
+    RETURN_IF_ERROR(CheckTokenIsSafe(options.server, !options.tls_ca.empty(), options.insecure));
+  }
+  ASSIGN_OR_RETURN(const auto credentials, CredentialsOf(options));
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMsMin);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kReconnectMsMin);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMsMax);
-  return grpc::CreateCustomChannel(server, grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel(options.server, credentials, arguments);
 }
 
 absl::StatusOr<AgentOptions> MakeAgentOptions(const Options& options) {
@@ -116,7 +143,7 @@ absl::StatusOr<AgentOptions> MakeAgentOptions(const Options& options) {
 absl::Status Serve(const Options& options, const EndSignals& ends) {
   ASSIGN_OR_RETURN(UniqueFd lock, LockFolder(options.state));
   ASSIGN_OR_RETURN(AgentOptions agent_options, MakeAgentOptions(options));
-  std::shared_ptr<grpc::Channel> channel = Connect(options.server);
+  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, Connect(options));
   ASSIGN_OR_RETURN(std::unique_ptr<BlobSource> blobs,
                    RemoteBlobSource::Open({.folder = options.state + "/cache",
                                            .bytes_max = options.cache_bytes,

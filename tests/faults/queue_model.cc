@@ -238,7 +238,7 @@ void QueueModel::Restart() {
   drained_.clear();
   for (auto& [token, lease] : leases_) lease.expiry = now_ + term_;
   for (auto& [id, job] : jobs_) {
-    if (job.state == v1::QUEUED && job.first.empty()) {
+    if (!job.is_final() && job.first.empty()) {
       job.rank = job.request.priority;
       for (const std::string& other : Merged(id)) {
         job.rank = Higher(job.rank, jobs_.at(other).request.priority);

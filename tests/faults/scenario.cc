@@ -1,0 +1,305 @@
+// A queue's day in one process, for fault_points_test.py: uploads, an artifact, jobs that are
+// created, merged, leased, ended, cancelled, retried and deleted, on the real store.
+//
+//   scenario run FOLDER            says what was acknowledged, a line each:
+//                                    blob SHA256 | artifact REF | job ID | ended ID DIGEST |
+//                                    cancelled ID | deleting ID | deleted ID
+//   scenario check FOLDER < LINES  all of that must be true, now and when every open job has ended
+//   scenario fill FOLDER N         stores N jobs that wait
+#include <unistd.h>
+
+#include <iostream>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "core/base/digest.h"
+#include "core/base/file.h"
+#include "core/base/status_macros.h"
+#include "server/jobs/errands.h"
+#include "server/jobs/jobs.h"
+#include "server/store/store.h"
+
+namespace radiograph {
+namespace {
+
+constexpr int64_t kQueuedJobsMax = 20'000;
+
+class Scenario {
+ public:
+  static absl::StatusOr<std::unique_ptr<Scenario>> Open(const std::string& folder) {
+    auto scenario = std::unique_ptr<Scenario>(new Scenario);
+    ASSIGN_OR_RETURN(scenario->store_,
+                     Store::Open({.folder = folder}, &scenario->clock_, &scenario->disk_));
+    JobsOptions options;
+    options.backoff = {absl::ZeroDuration(), absl::ZeroDuration()};
+    options.queued_jobs_per_tenant_max = options.queued_jobs_max = kQueuedJobsMax;
+    ASSIGN_OR_RETURN(scenario->jobs_, Jobs::Open(options, scenario->store_.get(), &scenario->clock_,
+                                                 &scenario->errands_, JobsObserver()));
+    return scenario;
+  }
+
+  void Run() {
+    for (int i = 0; i < 3; ++i) Note(Upload(i));
+    Note(MakeArtifact());
+    const std::string first = Create("a", "r1"), merged = Create("a"), other = Create("b");
+    Create("a", "r1");  // again
+    Note(Work("CRASHED"));
+    Note(Cancel(other));
+    Note(Work("SUCCEEDED"));
+    Create("a");  // a hit
+    const std::string failing = Create("c");
+    Note(Work("FAILED"));
+    if (!failing.empty()) Note(Retry(failing));
+    if (!other.empty()) Note(Delete(other));
+    Note(Work("SUCCEEDED"));
+  }
+
+  // Empty when all that was acknowledged is so.
+  std::string Check(std::istream& lines) {
+    std::map<std::string, std::vector<std::string>> told;
+    for (std::string line; std::getline(lines, line);) {
+      std::vector<std::string> words = absl::StrSplit(line, ' ');
+      if (words.size() >= 2)
+        told[words[0]].insert(told[words[0]].end(), words.begin() + 1, words.end());
+    }
+    for (const std::string& sha256 : told["blob"]) {
+      if (!CanRead(sha256)) return "blob " + sha256 + " is not readable";
+    }
+    for (const std::string& ref : told["artifact"]) {
+      if (!store_->catalogue.Get(ref).ok()) return "artifact " + ref + " is lost";
+    }
+    const std::set<std::string> gone(told["deleting"].begin(), told["deleting"].end());
+    for (const std::string& id : told["job"]) {
+      if (!gone.contains(id) && !jobs_->Get(Key(id)).ok()) return "job " + id + " is lost";
+    }
+    for (const std::string& id : told["deleted"]) {
+      if (jobs_->Get(Key(id)).ok()) return "job " + id + " was deleted and is there";
+    }
+    for (const std::string& id : told["cancelled"]) {
+      if (!gone.contains(id) && jobs_->Get(Key(id))->state() != v1::CANCELLED) {
+        return "job " + id + " was cancelled and is not";
+      }
+    }
+    for (size_t i = 0; i + 1 < told["ended"].size(); i += 2) {
+      absl::StatusOr<v1::Job> job = jobs_->Get(Key(told["ended"][i]));
+      if (!job.ok() || job->result_digest() != told["ended"][i + 1]) {
+        return "job " + told["ended"][i] + " has lost its result";
+      }
+    }
+    return EndAll();
+  }
+
+  absl::Status Fill(int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      RETURN_IF_ERROR(jobs_->Create({}, Resolved("")).status());
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  static JobKey Key(const std::string& id) { return {kDefaultTenant, id}; }
+  static void Say(const std::string& line) { std::cout << line << std::endl; }
+  static void Note(const absl::Status& status) {
+    if (!status.ok()) std::cerr << status.ToString() << std::endl;
+  }
+
+  absl::Status Upload(int number) {
+    const std::string bytes(number * 3'000'000 + 10, static_cast<char>('a' + number));
+    v1::Blob blob;
+    blob.set_sha256(Sha256Hex(bytes));
+    blob.set_size(static_cast<int64_t>(bytes.size()));
+    for (int attempt = 0; attempt < 2; ++attempt) {  // resumed when it failed
+      absl::StatusOr<radiograph::Upload> upload = StartUpload(blob);
+      if (!upload.ok()) return upload.status();
+      absl::Status status;
+      constexpr size_t kChunk = 1 << 20;
+      while (status.ok() && upload->committed_size() < blob.size()) {
+        const size_t at = static_cast<size_t>(upload->committed_size());
+        status =
+            upload->Append(static_cast<int64_t>(at), absl::string_view(bytes).substr(at, kChunk));
+      }
+      if (status.ok()) status = upload->Commit();
+      Note(status);
+      if (!status.ok()) continue;
+      blobs_.push_back(blob);
+      Say("blob " + blob.sha256());
+      return status;
+    }
+    return absl::UnavailableError("the upload failed twice");
+  }
+  absl::StatusOr<radiograph::Upload> StartUpload(const v1::Blob& blob) {
+    return store_->blobs->StartOrResume("u", blob);
+  }
+
+  absl::Status MakeArtifact() {
+    v1::Artifact artifact;
+    artifact.set_name("model");
+    artifact.set_kind(v1::MODEL);
+    if (blobs_.empty()) return absl::OkStatus();
+    v1::ArtifactFile& file = *artifact.add_files();
+    file.set_name("model.safetensors");
+    *file.mutable_blob() = blobs_.front();
+    ASSIGN_OR_RETURN(v1::Artifact made, store_->catalogue.Create(artifact));
+    Say(absl::StrCat("artifact ", made.name(), "@", made.version()));
+    return absl::OkStatus();
+  }
+
+  static ResolvedJob Resolved(const std::string& cache_key) {
+    ResolvedJob resolved;
+    resolved.job.set_analysis("test.analysis");
+    resolved.job.set_analysis_version(1);
+    resolved.job.set_cache_key(cache_key);
+    resolved.request = "{}";
+    return resolved;
+  }
+  std::string Create(const std::string& cache_key, const std::string& request_id = "") {
+    v1::CreateJobRequest request;
+    request.set_request_id(request_id);
+    auto made = jobs_->Create(request, Resolved(cache_key));
+    Note(made.status());
+    if (!made.ok()) return "";
+    Say("job " + made->job().id());
+    return made->job().id();
+  }
+  absl::Status Cancel(const std::string& id) {
+    ASSIGN_OR_RETURN(v1::Job job, jobs_->Cancel(Key(id)));
+    if (job.state() == v1::CANCELLED) Say("cancelled " + id);
+    return absl::OkStatus();
+  }
+  absl::Status Retry(const std::string& id) {
+    ASSIGN_OR_RETURN(v1::Job job, jobs_->Retry(Key(id), "again"));
+    Say("job " + job.id());
+    return absl::OkStatus();
+  }
+  absl::Status Delete(const std::string& id) {
+    Say("deleting " + id);
+    RETURN_IF_ERROR(jobs_->Delete(Key(id)));
+    Say("deleted " + id);
+    return absl::OkStatus();
+  }
+
+  // Until nothing is left to do.
+  void Settle() {
+    for (int round = 0; round < 4; ++round) {
+      Note(store_->database->Write([](Connection&) { return absl::OkStatus(); }));
+      if (errands_.RunDue() > 0) round = 0;
+    }
+  }
+  absl::StatusOr<v1::SynchronizeResponse> Call(v1::SlotState state, const v1::Lease& lease,
+                                               const v1::AttemptReport& report) {
+    v1::SynchronizeRequest request;
+    request.set_slot("w/cpu");
+    request.set_incarnation("i");
+    request.set_state(state);
+    request.mutable_engine()->set_device_kind("cpu");
+    request.set_memory_bytes(1);
+    request.set_answer_now(true);
+    request.set_lease_token(lease.token());
+    *request.mutable_report() = report;
+    v1::OfferedAnalysis& offered = *request.add_analyses();
+    offered.set_name("test.analysis");
+    offered.set_version(1);
+    absl::StatusOr<v1::SynchronizeResponse> answer = absl::UnavailableError("no answer");
+    jobs_->Synchronize(request, false, {}, [&](absl::StatusOr<v1::SynchronizeResponse> response) {
+      answer = response;
+    });
+    Settle();
+    return answer;
+  }
+  // A slot asks for a job and ends it so.
+  absl::Status Work(const std::string& outcome) {
+    ASSIGN_OR_RETURN(v1::SynchronizeResponse given, Call(v1::IDLE, {}, {}));
+    if (!given.has_lease()) return absl::NotFoundError("no job for the slot");
+    v1::AttemptReport report;
+    report.set_outcome(outcome);
+    if (outcome == "SUCCEEDED") {
+      v1::ArtifactFile& file = *report.add_result();
+      file.set_name("result.json");
+      ASSIGN_OR_RETURN(*file.mutable_blob(), store_->blobs->PutBytes("{}"));
+    }
+    RETURN_IF_ERROR(Call(v1::DONE, given.lease(), report).status());
+    ASSIGN_OR_RETURN(v1::Job job, jobs_->Get(Key(given.lease().job())));
+    if (job.state() == v1::SUCCEEDED) Say("ended " + job.id() + " " + job.result_digest());
+    return absl::OkStatus();
+  }
+
+  bool CanRead(const std::string& sha256) {
+    Sha256 digest;
+    absl::Status read = store_->blobs->Read(sha256, 0, 0, [&](absl::string_view bytes) {
+      digest.Update(bytes);
+      return absl::OkStatus();
+    });
+    return read.ok() && digest.Finish() == sha256;
+  }
+  // Every job that is still open can be ended, none ends twice.
+  std::string EndAll() {
+    constexpr int kTurnsMax = 20;
+    for (int turn = 0; turn < kTurnsMax; ++turn) {
+      if (absl::IsNotFound(Work("SUCCEEDED"))) break;
+    }
+    ListAll list = All();
+    for (const v1::Job& job : list) {
+      absl::StatusOr<Jobs::EventPage> page = jobs_->Events(Key(job.id()), 0, 1000);
+      int ends = 0;
+      for (const v1::JobEvent& event : page->events) ends += event.state() >= v1::SUCCEEDED;
+      if (ends != 1) return absl::StrCat("job ", job.id(), " ended ", ends, " times");
+      for (const v1::ArtifactFile& file : job.result()) {
+        if (!CanRead(file.blob().sha256())) return "the result of job " + job.id() + " is lost";
+      }
+      if ((job.state() == v1::SUCCEEDED) == job.result().empty()) {
+        return "job " + job.id() + " has a result or not, and should not or should";
+      }
+    }
+    return "";
+  }
+  using ListAll = std::vector<v1::Job>;
+  ListAll All() {
+    v1::ListJobsRequest request;
+    request.set_page_size(1000);
+    auto page = jobs_->List(kDefaultTenant, request);
+    return page.ok() ? ListAll(page->jobs().begin(), page->jobs().end()) : ListAll();
+  }
+
+  SystemClock clock_;
+  Disk disk_;
+  Errands errands_{&clock_};
+  std::vector<v1::Blob> blobs_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<Jobs> jobs_;
+};
+
+int Main(const std::vector<std::string>& arguments) {
+  const absl::Time begin = absl::Now();
+  absl::StatusOr<std::unique_ptr<Scenario>> scenario = Scenario::Open(arguments[2]);
+  if (!scenario.ok()) {
+    std::cerr << "cannot be opened: " << scenario.status().ToString() << std::endl;
+    return 2;
+  }
+  std::cerr << "opened in " << absl::ToDoubleSeconds(absl::Now() - begin) << " s" << std::endl;
+  if (arguments[1] == "run") (*scenario)->Run();
+  int64_t count = 0;
+  if (arguments[1] == "fill" && absl::SimpleAtoi(arguments[3], &count)) {
+    const absl::Status filled = (*scenario)->Fill(count);
+    std::cerr << filled.ToString() << std::endl;
+    if (filled.ok()) _exit(0);  // an unclean end
+    return 1;
+  }
+  if (arguments[1] != "check") return 0;
+  const std::string wrong = (*scenario)->Check(std::cin);
+  std::cerr << (wrong.empty() ? "all is as it was told" : wrong) << std::endl;
+  return wrong.empty() ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace radiograph
+
+int main(int count, char** arguments) {
+  return radiograph::Main(std::vector<std::string>(arguments, arguments + count));
+}

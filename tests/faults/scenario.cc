@@ -73,7 +73,7 @@ class Scenario {
       if (!CanRead(sha256)) return "blob " + sha256 + " is not readable";
     }
     for (const std::string& ref : told["artifact"]) {
-      if (!store_->catalogue.Get(ref).ok()) return "artifact " + ref + " is lost";
+      if (!store_->catalogue.Get(kDefaultTenant, ref).ok()) return "artifact " + ref + " is lost";
     }
     const std::set<std::string> gone(told["deleting"].begin(), told["deleting"].end());
     for (const std::string& id : told["job"]) {
@@ -135,7 +135,7 @@ class Scenario {
     return absl::UnavailableError("the upload failed twice");
   }
   absl::StatusOr<radiograph::Upload> StartUpload(const v1::Blob& blob) {
-    return store_->blobs->StartOrResume("u", blob);
+    return store_->blobs->StartOrResume(kDefaultTenant, "u", blob);
   }
 
   absl::Status MakeArtifact() {
@@ -146,13 +146,14 @@ class Scenario {
     v1::ArtifactFile& file = *artifact.add_files();
     file.set_name("model.safetensors");
     *file.mutable_blob() = blobs_.front();
-    ASSIGN_OR_RETURN(v1::Artifact made, store_->catalogue.Create(artifact));
+    ASSIGN_OR_RETURN(v1::Artifact made, store_->catalogue.Create(kDefaultTenant, artifact));
     Say(absl::StrCat("artifact ", made.name(), "@", made.version()));
     return absl::OkStatus();
   }
 
   static ResolvedJob Resolved(const std::string& cache_key) {
     ResolvedJob resolved;
+    resolved.job.set_tenant(kDefaultTenant);
     resolved.job.set_analysis("test.analysis");
     resolved.job.set_analysis_version(1);
     resolved.job.set_cache_key(cache_key);
@@ -222,7 +223,7 @@ class Scenario {
     if (outcome == "SUCCEEDED") {
       v1::ArtifactFile& file = *report.add_result();
       file.set_name("result.json");
-      ASSIGN_OR_RETURN(*file.mutable_blob(), store_->blobs->PutBytes("{}"));
+      ASSIGN_OR_RETURN(*file.mutable_blob(), store_->blobs->PutBytes(kDefaultTenant, "{}"));
     }
     RETURN_IF_ERROR(Call(v1::DONE, given.lease(), report).status());
     ASSIGN_OR_RETURN(v1::Job job, jobs_->Get(Key(given.lease().job())));
@@ -232,10 +233,11 @@ class Scenario {
 
   bool CanRead(const std::string& sha256) {
     Sha256 digest;
-    absl::Status read = store_->blobs->Read(sha256, 0, 0, [&](absl::string_view bytes) {
-      digest.Update(bytes);
-      return absl::OkStatus();
-    });
+    absl::Status read =
+        store_->blobs->Read(kDefaultTenant, sha256, 0, 0, [&](absl::string_view bytes) {
+          digest.Update(bytes);
+          return absl::OkStatus();
+        });
     return read.ok() && digest.Finish() == sha256;
   }
   // Every job that is still open can be ended, none ends twice.

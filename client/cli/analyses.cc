@@ -27,8 +27,9 @@ absl::StatusOr<std::vector<v1::Analysis>> FindAnalyses(Cli& cli, const Args& arg
   if (!args.Has("local")) {
     ASSIGN_OR_RETURN(Client * client, cli.client(args));
     if (!args.Has("for")) return client->ListAnalyses();
-    ASSIGN_OR_RETURN(std::string ref, PushIfPath(cli, *client, args.Get("for"), v1::MODEL));
-    return client->ListAnalyses(ref);
+    ASSIGN_OR_RETURN(std::vector<std::string> refs,
+                     PushIfPath(cli, *client, args.Get("for"), v1::MODEL, /*list=*/false));
+    return client->ListAnalyses(refs[0]);
   }
   if (args.Has("for")) return UsageError("--for asks a server; leave out --local");
   std::vector<v1::Analysis> analyses;

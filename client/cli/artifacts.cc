@@ -1,4 +1,4 @@
-// radiograph models|data push | ls | show | tensors | rm
+// radiograph models|data push | ls | show | tensors | pull | rm
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
@@ -58,12 +58,18 @@ absl::StatusOr<ExitCode> PushCommand(Cli& cli, const Args& args, v1::ArtifactKin
   ASSIGN_OR_RETURN(Pairs roles, args.Pairs("role"));
   options.roles = {roles.begin(), roles.end()};
   ASSIGN_OR_RETURN(Client * client, cli.client(args));
-  ASSIGN_OR_RETURN(v1::Artifact artifact, Push(cli, *client, args.positionals().back(), options));
-  ASSIGN_OR_RETURN(Json json, MessageToJson(artifact));
-  TextTable table{.columns = {"ARTIFACT", "FAMILY", "SIZE"},
-                  .rows = {{RefOf(artifact), FamilyOf(artifact), BytesText(artifact.size())}}};
-  Print(cli.console.out(), format, table, json);
-  if (kind == v1::MODEL) RETURN_IF_ERROR(SayWhatFits(cli, *client, artifact));
+  // A step is one model's.
+  ASSIGN_OR_RETURN(
+      std::vector<v1::Artifact> artifacts,
+      PushAll(cli, *client, args.positionals().back(), /*list=*/!args.Has("step"), options));
+  TextTable table{.columns = {"ARTIFACT", "FAMILY", "SIZE"}, .rows = {}};
+  Json json = Json::array();
+  for (const v1::Artifact& artifact : artifacts) {
+    table.rows.push_back({RefOf(artifact), FamilyOf(artifact), BytesText(artifact.size())});
+    ASSIGN_OR_RETURN(json.emplace_back(), MessageToJson(artifact));
+  }
+  Print(cli.console.out(), format, table, artifacts.size() == 1 ? json[0] : json);
+  if (kind == v1::MODEL) RETURN_IF_ERROR(SayWhatFits(cli, *client, artifacts.back()));
   return ExitCode::kSuccess;
 }
 
@@ -119,6 +125,15 @@ absl::StatusOr<ExitCode> Show(Cli& cli, const Args& args, v1::ArtifactKind kind)
   return ExitCode::kSuccess;
 }
 
+absl::StatusOr<ExitCode> Pull(Cli& cli, const Args& args, v1::ArtifactKind kind) {
+  if (!args.Has("out")) return UsageError("--out DIR is needed");
+  ASSIGN_OR_RETURN(Client * client, cli.client(args));
+  ASSIGN_OR_RETURN(v1::Artifact artifact, GetOfKind(*client, args.positionals()[0], kind));
+  RETURN_IF_ERROR(client->DownloadFiles(artifact.files(), args.Get("out"), cli.Transfer()));
+  cli.console.Say(absl::StrCat(RefOf(artifact), " is in ", args.Get("out")));
+  return ExitCode::kSuccess;
+}
+
 absl::StatusOr<ExitCode> Tensors(Cli& cli, const Args& args) {
   ASSIGN_OR_RETURN(Format format, FormatOf(args));
   ASSIGN_OR_RETURN(Client * client, cli.client(args));
@@ -171,7 +186,8 @@ std::vector<Command> FamilyOfCommands(const std::string& family) {
   const std::string what = model ? "model" : "data set";
   return {{.name = family + " push",
            .positionals = "[NAME] PATH",
-           .summary = "uploads a " + what + " and registers it",
+           .summary = model ? "uploads a model, or a series of them, and registers it"
+                            : "uploads a data set and registers it",
            .flags = push_flags,
            .positionals_min = 1,
            .positionals_max = 2,
@@ -196,6 +212,13 @@ std::vector<Command> FamilyOfCommands(const std::string& family) {
            .positionals_min = 1,
            .positionals_max = 1,
            .run = &Tensors},
+          {.name = family + " pull",
+           .positionals = "NAME[@VERSION] --out DIR",
+           .summary = "brings the files of a " + what + " here, verified",
+           .flags = {{.name = "out", .value = "DIR", .help = "where to; files there are replaced"}},
+           .positionals_min = 1,
+           .positionals_max = 1,
+           .run = [](Cli& cli, const Args& args) { return Pull(cli, args, kKind); }},
           {.name = family + " rm",
            .positionals = "NAME@VERSION...",
            .summary = "removes versions",

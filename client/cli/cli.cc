@@ -6,7 +6,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "client/cli/completion.h"
 #include "client/cli/output.h"
 #include "core/base/nearest_names.h"
 #include "core/base/status_macros.h"
@@ -22,22 +21,13 @@ memory, disk or quota.
 
 constexpr char kRefs[] = R"(
 REF is a path (./x, /x or a name that ends in .safetensors: a file, or a folder with shards, config.json
-and names.json; uploaded if the server lacks it) or an artifact NAME[@VERSION], or job:ID/OUTPUT.
+and names.json; uploaded if the server lacks it) or an artifact NAME[@VERSION], or job:ID/OUTPUT: an array
+of a finished job as data set, or its whole `result`. Where several models are taken, a folder of models or
+a glob ('./steps/*.safetensors', quoted) is a series, in the order of `step` in __metadata__ or of the
+numbers in the names.
 Settings: --endpoint, --token-file, --ca, --cert and --key, else RADIOGRAPH_ENDPOINT, RADIOGRAPH_TOKEN (the
 token itself), RADIOGRAPH_CA, RADIOGRAPH_CERT and RADIOGRAPH_KEY, else "endpoint", "token", "ca", "cert" and
 "key" in ~/.config/radiograph/config.json; without, no token, no TLS, and the server at )";
-
-std::vector<Command> AllCommands() {
-  std::vector<Command> all = {RunCommand()};
-  for (auto family : {&AnalysisCommands, &JobCommands, &ArtifactCommands, &ResultCommands}) {
-    for (Command& command : family()) all.push_back(std::move(command));
-  }
-  for (Command& command : all) {
-    for (FlagSpec& flag : ConnectionFlags()) command.flags.push_back(std::move(flag));
-    command.flags.push_back({.name = "help", .value = "", .help = "this text"});
-  }
-  return all;
-}
 
 void PrintOverview(std::ostream& out, const std::vector<Command>& all) {
   TextTable table;
@@ -46,9 +36,6 @@ void PrintOverview(std::ostream& out, const std::vector<Command>& all) {
         {absl::StrCat("  ", command.name, " ", command.positionals), command.summary});
   }
   table.rows.push_back({"  help [COMMAND]", "this text, or a command's flags"});
-  table.rows.push_back({"  version", ""});
-  table.rows.push_back(
-      {"  completion bash", "a script for `source <(radiograph completion bash)`"});
   out << "radiograph: X-rays for neural networks. Commands:\n\n";
   PrintTable(out, table);
   out << kRefs << kDefaultEndpoint << ".\n" << kExitCodes;
@@ -71,7 +58,7 @@ void PrintHelp(Cli& cli, const Command& command, const Args& args) {
 std::vector<std::string> Names(const std::vector<Command>& all) {
   std::vector<std::string> names;
   for (const Command& command : all) names.push_back(command.name);
-  for (const char* name : {"version", "help", "completion"}) names.push_back(name);
+  names.push_back("help");
   return names;
 }
 
@@ -122,17 +109,9 @@ absl::StatusOr<ExitCode> Dispatch(Cli& cli, absl::Span<const std::string> argume
     PrintOverview(cli.console.out(), all);
     return UsageError("a command is needed");
   }
+  const std::vector<std::string> version = {"version"};
+  if (arguments[0] == "--version") arguments = version;
   const std::string& first = arguments[0];
-  if (first == "version" || first == "--version") {
-    cli.console.out() << "radiograph " << RADIOGRAPH_VERSION << "\n";
-    return ExitCode::kSuccess;
-  }
-  if (first == "completion") {
-    if (arguments.size() != 2 || arguments[1] != "bash")
-      return UsageError("radiograph completion bash is how it is written");
-    cli.console.out() << BashCompletion(all);
-    return ExitCode::kSuccess;
-  }
   size_t words = 0;
   const bool help = first == "help" || first == "--help" || first == "-h";
   if (help && arguments.size() == 1) {
@@ -150,6 +129,19 @@ absl::StatusOr<ExitCode> Dispatch(Cli& cli, absl::Span<const std::string> argume
 }
 
 }  // namespace
+
+std::vector<Command> AllCommands() {
+  std::vector<Command> all = {RunCommand()};
+  for (auto family :
+       {&AnalysisCommands, &JobCommands, &ArtifactCommands, &ResultCommands, &ProgramCommands}) {
+    for (Command& command : family()) all.push_back(std::move(command));
+  }
+  for (Command& command : all) {
+    for (FlagSpec& flag : ConnectionFlags()) command.flags.push_back(std::move(flag));
+    command.flags.push_back({.name = "help", .value = "", .help = "this text"});
+  }
+  return all;
+}
 
 ExitCode RunCommandLine(absl::Span<const std::string> arguments, Console& console,
                         const Surroundings& surroundings, std::stop_token stop) {

@@ -63,7 +63,10 @@ std::vector<Command> AnalysisCommands();
 std::vector<Command> ArtifactCommands();
 std::vector<Command> JobCommands();
 std::vector<Command> ResultCommands();
+std::vector<Command> ProgramCommands();
 Command RunCommand();
+// All of them, with the flags that every command has.
+std::vector<Command> AllCommands();
 
 // Runs a whole command line without the program's name. Errors are one line on stderr.
 ExitCode RunCommandLine(absl::Span<const std::string> arguments, Console& console,

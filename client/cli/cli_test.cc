@@ -145,7 +145,32 @@ TEST_F(CliTest, HelpGoesToStdout) {
   Answer run = Run({"help", "run", "bilinear.spectrum"});
   EXPECT_EQ(run.code, ExitCode::kSuccess);
   EXPECT_THAT(run.out, AllOf(HasSubstr("--param NAME=VALUE"), HasSubstr("image_shape")));
-  EXPECT_THAT(Run({"completion", "bash"}).out, HasSubstr("\"jobs wait\"*) words=\"--timeout -o"));
+}
+
+TEST_F(CliTest, EveryShellCompletesCommandsAndFlags) {
+  EXPECT_THAT(Run({"completion", "bash"}).out,
+              AllOf(HasSubstr("\"jobs wait\"*) offered=\"--timeout -o"),
+                    HasSubstr("COMP_WORDS[COMP_CWORD]"), HasSubstr("compgen -W \"$offered\"")));
+  EXPECT_THAT(Run({"completion", "zsh"}).out,
+              AllOf(StartsWith("#compdef radiograph\n"), HasSubstr("${(j: :)words[2,CURRENT-1]}"),
+                    HasSubstr("    jobs) offered=\"cancel get ls wait watch\" ;;\n"),
+                    HasSubstr("\"completion\"*) offered=\"bash zsh fish --endpoint")));
+  EXPECT_THAT(Run({"completion", "fish"}).out,
+              AllOf(HasSubstr("'jobs' (__radiograph_line)\" -f -a wait -d '"),
+                    HasSubstr("'jobs wait*' (__radiograph_line)\" -l timeout -r -d '"),
+                    HasSubstr("an analysis\\' inputs")));
+  Answer other = Run({"completion", "csh"});
+  EXPECT_EQ(other.code, ExitCode::kUsage);
+  EXPECT_THAT(other.err, HasSubstr("bash, zsh and fish are known"));
+}
+
+TEST_F(CliTest, VersionAsksTheServerOnlyWhenTold) {
+  EXPECT_THAT(Run({"version"}).out, StartsWith("radiograph "));
+  EXPECT_EQ(Run({"--version"}).out, Run({"version"}).out);
+  EXPECT_THAT(Run({"version", "--server"}).out, HasSubstr("cpu, abacus, 1.0 GiB\n"));
+  environment_["RADIOGRAPH_ENDPOINT"] = absl::StrCat("unix:", Path("nobody"));
+  EXPECT_EQ(Run({"version"}).code, ExitCode::kSuccess);
+  EXPECT_EQ(Run({"version", "--server"}).code, ExitCode::kUnreachable);
 }
 
 TEST_F(CliTest, NoServerIsOneLineThatHelps) {
@@ -306,6 +331,67 @@ TEST_F(CliTest, PushEndsWithWhatCanBeAsked) {
   EXPECT_EQ(Run({"models", "ls", "-o", "name"}).out, "digits@1\n");
   EXPECT_THAT(Run({"models", "show", "digits"}).out, HasSubstr("model.safetensors"));
   EXPECT_EQ(Run({"data", "show", "digits"}).code, ExitCode::kRejected);
+}
+
+TEST_F(CliTest, WhatIsPulledIsWhatWasPushed) {
+  ASSERT_EQ(Run({"models", "push", "digits", kNetwork}).code, ExitCode::kSuccess);
+  EXPECT_EQ(Run({"models", "pull", "digits"}).code, ExitCode::kUsage);
+  Answer answer = Run({"models", "pull", "digits@1", "--out", Path("back")});
+  EXPECT_EQ(answer.code, ExitCode::kSuccess) << answer.err;
+  for (const char* file : {"model.safetensors", "names.json"}) {
+    EXPECT_EQ(ReadFile(absl::StrCat(Path("back/"), file), 1 << 20).value(),
+              ReadFile(absl::StrCat(kNetwork, "/", file), 1 << 20).value());
+  }
+  EXPECT_EQ(Run({"data", "pull", "digits", "--out", Path("back")}).code, ExitCode::kRejected);
+}
+
+TEST_F(CliTest, ANameNeverLeadsOutOfTheFolder) {
+  ASSERT_EQ(Run({"models", "push", "digits", kNetwork}).code, ExitCode::kSuccess);
+  fake_.With([](State& state) { state.artifacts[0].mutable_files(1)->set_name("../evil"); });
+  Answer answer = Run({"models", "pull", "digits", "--out", Path("back")});
+  EXPECT_EQ(answer.code, ExitCode::kInternal);
+  EXPECT_THAT(answer.err, HasSubstr("\"../evil\", which is no relative path"));
+  EXPECT_FALSE(std::filesystem::exists(Path("back")));
+  EXPECT_FALSE(std::filesystem::exists(Path("evil")));
+}
+
+TEST_F(CliTest, BytesThatAreOthersAreNotKept) {
+  ASSERT_EQ(Run({"models", "push", "digits", kNetwork}).code, ExitCode::kSuccess);
+  fake_.With([](State& state) { state.faults.corrupt_reads = true; });
+  Answer answer = Run({"models", "pull", "digits", "--out", Path("back")});
+  EXPECT_EQ(answer.code, ExitCode::kInternal);
+  EXPECT_FALSE(std::filesystem::exists(Path("back/model.safetensors")));
+}
+
+TEST_F(CliTest, ASeriesBecomesVersionsAndAListOfInputs) {
+  fake_.With([](State& state) {
+    v1::AnalysisInput* models = state.analyses[0].add_inputs();
+    models->set_name("models");
+    models->set_kind(v1::MODEL);
+    models->set_list(true);
+    state.next_job.set_state(v1::QUEUED);
+  });
+  ASSERT_OK(MakeFolders(Path("run")));
+  for (const char* file : {"run/step-10.safetensors", "run/step-9.safetensors"}) {
+    std::filesystem::copy(absl::StrCat(kNetwork, "/model.safetensors"), Path(file));
+  }
+  const std::string series = Path("run");
+  Answer answer = Run({"run", "test.spectrum", "--input=models=other",
+                       absl::StrCat("--input=models=", series), "--no-wait"});
+  EXPECT_EQ(answer.code, ExitCode::kSuccess) << answer.err;
+  fake_.With([](State& state) {
+    EXPECT_THAT(state.created[0].inputs().at("models").refs(),
+                ElementsAre("other", "run@1", "run@2"));
+    EXPECT_EQ(state.artifacts[0].labels().at("step"), "9");
+    EXPECT_EQ(state.artifacts[1].labels().at("step"), "10");
+  });
+  answer = Run({"run", "test.spectrum", absl::StrCat("--input=model=", series)});
+  EXPECT_EQ(answer.code, ExitCode::kRejected);
+  EXPECT_THAT(answer.err, HasSubstr("stands for 2 models"));
+  answer = Run({"models", "push", series, "--step", "3"});
+  EXPECT_EQ(answer.code, ExitCode::kRejected);
+  EXPECT_THAT(Run({"models", "push", "all", Path("run/*")}).out,
+              AllOf(HasSubstr("all@1"), HasSubstr("all@2")));
 }
 
 TEST_F(CliTest, OnlyANamedVersionIsRemoved) {

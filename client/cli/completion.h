@@ -5,12 +5,16 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "client/cli/cli.h"
 
 namespace radiograph::cli {
 
-// A script for `source <(radiograph completion bash)`.
-std::string BashCompletion(const std::vector<Command>& commands);
+// A script for `source <(radiograph completion bash)`, the same in zsh (after compinit), and
+// `radiograph completion fish | source`. A usage error for another shell.
+absl::StatusOr<std::string> CompletionScript(absl::string_view shell,
+                                             const std::vector<Command>& commands);
 
 }  // namespace radiograph::cli
 

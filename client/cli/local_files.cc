@@ -30,30 +30,6 @@ bool IsFile(const fs::path& path) {
   return fs::is_regular_file(path, ignored);
 }
 
-// "models--ORG--NAME" of a Hugging Face cache, a telling file or folder name, in the letters that
-// names may have.
-std::string SuggestName(const fs::path& given) {
-  fs::path path = fs::absolute(given).lexically_normal();
-  if (path.filename().empty()) path = path.parent_path();
-  std::string name = path.filename().string();
-  if (absl::EndsWith(name, kTensors)) {
-    std::string stem(absl::StripSuffix(name, kTensors));
-    std::string folder = path.parent_path().filename().string();
-    name = (stem == "model" || stem == "data") && !folder.empty() ? folder : stem;
-  }
-  for (const fs::path& part : path) {
-    absl::string_view text = part.native();
-    if (!absl::ConsumePrefix(&text, "models--")) continue;
-    name = absl::StrReplaceAll(text, {{"--", "/"}});
-  }
-  for (char& c : name) {
-    bool allowed =
-        absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains("._/-", c);
-    if (!allowed) c = '_';
-  }
-  return name.substr(0, kNameBytesMax);
-}
-
 // The files that the shard index of a folder names.
 absl::StatusOr<std::set<std::string>> Shards(const fs::path& index) {
   ASSIGN_OR_RETURN(std::string text, ReadFile(index.string(), kIndexBytesMax));
@@ -112,6 +88,28 @@ std::vector<LocalFile> SingleFile(const fs::path& path, v1::ArtifactKind kind) {
 bool IsPath(absl::string_view ref) {
   return ref == "." || ref == ".." || absl::StartsWith(ref, "./") || absl::StartsWith(ref, "../") ||
          absl::StartsWith(ref, "/") || absl::EndsWith(ref, kTensors);
+}
+
+std::string SuggestName(const std::string& given) {
+  fs::path path = fs::absolute(given).lexically_normal();
+  if (path.filename().empty()) path = path.parent_path();
+  std::string name = path.filename().string();
+  if (absl::EndsWith(name, kTensors)) {
+    std::string stem(absl::StripSuffix(name, kTensors));
+    std::string folder = path.parent_path().filename().string();
+    name = (stem == "model" || stem == "data") && !folder.empty() ? folder : stem;
+  }
+  for (const fs::path& part : path) {
+    absl::string_view text = part.native();
+    if (!absl::ConsumePrefix(&text, "models--")) continue;
+    name = absl::StrReplaceAll(text, {{"--", "/"}});
+  }
+  for (char& c : name) {
+    bool allowed =
+        absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains("._/-", c);
+    if (!allowed) c = '_';
+  }
+  return name.substr(0, kNameBytesMax);
 }
 
 absl::StatusOr<LocalArtifact> FindFiles(const std::string& path, v1::ArtifactKind kind) {

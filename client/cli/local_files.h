@@ -24,6 +24,10 @@ struct LocalArtifact {
   std::vector<LocalFile> files;  // by name
 };
 
+// The name of the artifact that a path suggests: that of a Hugging Face model, a telling file or
+// folder name, in the letters that names may have.
+std::string SuggestName(const std::string& path);
+
 // A file is model.safetensors (data.safetensors of a DATASET) whatever it is called, so that a copy
 // of it is the same work; STEM.names.json beside it becomes names.json. Of a folder: the shards
 // that its model.safetensors.index.json names, else every *.safetensors, and config.json and

@@ -10,6 +10,7 @@
 #include "client/cli/local_files.h"
 #include "client/cli/out_folder.h"
 #include "client/cli/results.h"
+#include "client/cli/series.h"
 #include "core/artifact/resolve.h"
 #include "core/base/digest.h"
 #include "core/base/file.h"
@@ -57,8 +58,12 @@ absl::StatusOr<Inputs> ResolveAll(const LocalRun& run) {
     }
     const InputSpec* input = run.spec.FindInput(name);
     const ArtifactKind kind = input == nullptr ? ArtifactKind::kModel : input->kind;
-    ASSIGN_OR_RETURN(GivenArtifact artifact, Resolve(path, kind, inputs.blob_paths));
-    inputs.given[name].push_back(std::move(artifact));
+    const bool list = input != nullptr && input->options.list;
+    ASSIGN_OR_RETURN(std::vector<SeriesModel> series, FindSeries(path, ToProto(kind), list));
+    for (const SeriesModel& model : series) {
+      ASSIGN_OR_RETURN(inputs.given[name].emplace_back(),
+                       Resolve(model.path, kind, inputs.blob_paths));
+    }
   }
   return inputs;
 }

@@ -5,12 +5,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/local_files.h"
+#include "client/cli/series.h"
 #include "core/base/status_macros.h"
 
 namespace radiograph::cli {
 
 std::string RefOf(const v1::Artifact& artifact) {
-  return absl::StrCat(artifact.name(), "@", artifact.version());
+  // An output of a job, job:ID/OUTPUT, has no version.
+  return artifact.version() == 0 ? artifact.name()
+                                 : absl::StrCat(artifact.name(), "@", artifact.version());
 }
 
 absl::Status ExplainNotFound(const absl::Status& status, const std::string& name) {
@@ -47,12 +50,31 @@ absl::StatusOr<v1::Artifact> Push(Cli& cli, Client& client, const std::string& p
   return artifact;
 }
 
-absl::StatusOr<std::string> PushIfPath(Cli& cli, Client& client, const std::string& ref,
-                                       v1::ArtifactKind kind) {
-  if (!IsPath(ref)) return ref;
-  ASSIGN_OR_RETURN(v1::Artifact artifact,
-                   Push(cli, client, ref, {.kind = kind, .name = "", .labels = {}, .roles = {}}));
-  return RefOf(artifact);
+absl::StatusOr<std::vector<v1::Artifact>> PushAll(Cli& cli, Client& client, const std::string& path,
+                                                  bool list, const PushOptions& options) {
+  ASSIGN_OR_RETURN(std::vector<SeriesModel> series, FindSeries(path, options.kind, list));
+  std::vector<v1::Artifact> artifacts;
+  for (const SeriesModel& model : series) {
+    PushOptions one = options;
+    if (model.step.has_value()) {
+      if (one.name.empty()) one.name = SeriesName(path);
+      one.labels["step"] = absl::StrCat(*model.step);
+    }
+    ASSIGN_OR_RETURN(artifacts.emplace_back(), Push(cli, client, model.path, one));
+  }
+  return artifacts;
+}
+
+absl::StatusOr<std::vector<std::string>> PushIfPath(Cli& cli, Client& client,
+                                                    const std::string& ref, v1::ArtifactKind kind,
+                                                    bool list) {
+  if (!IsPath(ref)) return std::vector<std::string>{ref};
+  ASSIGN_OR_RETURN(
+      std::vector<v1::Artifact> artifacts,
+      PushAll(cli, client, ref, list, {.kind = kind, .name = "", .labels = {}, .roles = {}}));
+  std::vector<std::string> refs;
+  for (const v1::Artifact& artifact : artifacts) refs.push_back(RefOf(artifact));
+  return refs;
 }
 
 }  // namespace radiograph::cli

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -22,11 +23,18 @@ struct PushOptions {
 absl::StatusOr<v1::Artifact> Push(Cli& cli, Client& client, const std::string& path,
                                   const PushOptions& options);
 
-// A REF that the server understands: "NAME@VERSION" of a path that was pushed, all else as it is.
-absl::StatusOr<std::string> PushIfPath(Cli& cli, Client& client, const std::string& ref,
-                                       v1::ArtifactKind kind);
+// Push of what FindSeries finds: the models of a series become versions of one artifact, in their
+// order and with their step as label `step`.
+absl::StatusOr<std::vector<v1::Artifact>> PushAll(Cli& cli, Client& client, const std::string& path,
+                                                  bool list, const PushOptions& options);
 
-// "NAME@VERSION"
+// REFs that the server understands: "NAME@VERSION" of what a path stands for, which is pushed; all
+// else as it is.
+absl::StatusOr<std::vector<std::string>> PushIfPath(Cli& cli, Client& client,
+                                                    const std::string& ref, v1::ArtifactKind kind,
+                                                    bool list);
+
+// "NAME@VERSION", "job:ID/OUTPUT"
 std::string RefOf(const v1::Artifact& artifact);
 
 // `name`, which the server does not know, may be a path without "./": then says so.

@@ -89,8 +89,11 @@ absl::StatusOr<v1::CreateJobRequest> MakeRequest(Cli& cli, Client& client, const
   for (const auto& [name, ref] : inputs) RETURN_IF_ERROR(FindInput(analysis, name).status());
   for (const auto& [name, ref] : inputs) {
     ASSIGN_OR_RETURN(const v1::AnalysisInput* input, FindInput(analysis, name));
-    ASSIGN_OR_RETURN(std::string pushed, PushIfPath(cli, client, ref, input->kind()));
-    (*request.mutable_inputs())[name].add_refs(pushed);
+    ASSIGN_OR_RETURN(std::vector<std::string> refs,
+                     PushIfPath(cli, client, ref, input->kind(), input->list()));
+    for (std::string& one : refs) {
+      (*request.mutable_inputs())[name].add_refs(std::move(one));
+    }
   }
   return request;
 }

@@ -132,6 +132,10 @@ class Client {
   // replaced.
   absl::Status DownloadResult(const v1::Job& job, const std::string& folder,
                               const TransferOptions& options = {});
+  // The same for the files of an artifact. DATA_LOSS, before anything is read, for a name that is
+  // no relative path.
+  absl::Status DownloadFiles(const google::protobuf::RepeatedPtrField<v1::ArtifactFile>& files,
+                             const std::string& folder, const TransferOptions& options = {});
 
  private:
   class Session;

@@ -24,8 +24,8 @@ namespace fs = std::filesystem;
 absl::Status CheckRelativeName(absl::string_view name) {
   for (absl::string_view part : absl::StrSplit(name, '/')) {
     if (part.empty() || part == "." || part == ".." || part.find('\0') != part.npos) {
-      return absl::DataLossError(absl::StrCat("the result holds a file of the name \"", name,
-                                              "\", which is no relative path"));
+      return absl::DataLossError(
+          absl::StrCat("the server names a file \"", name, "\", which is no relative path"));
     }
   }
   return absl::OkStatus();
@@ -119,14 +119,20 @@ absl::Status Client::DownloadResult(const v1::Job& job, const std::string& folde
                                                       v1::JobState_Name(job.state()),
                                                       "; only SUCCEEDED leaves a result"));
   }
+  return DownloadFiles(job.result(), folder, options);
+}
+
+absl::Status Client::DownloadFiles(
+    const google::protobuf::RepeatedPtrField<v1::ArtifactFile>& files, const std::string& folder,
+    const TransferOptions& options) {
   int64_t total = 0;
-  for (const v1::ArtifactFile& file : job.result()) {
+  for (const v1::ArtifactFile& file : files) {
     RETURN_IF_ERROR(CheckRelativeName(file.name()));
     total += file.blob().size();
   }
   Meter meter(options, TransferProgress::kReceiving, total);
   RETURN_IF_ERROR(MakeFolders(folder));
-  for (const v1::ArtifactFile& file : job.result()) {
+  for (const v1::ArtifactFile& file : files) {
     const fs::path path = fs::path(folder) / file.name();
     RETURN_IF_ERROR(MakeFolders(path.parent_path().string()));
     RETURN_IF_ERROR(DownloadTo(file.blob(), path.string(), meter, options.stop));

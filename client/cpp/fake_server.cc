@@ -62,6 +62,10 @@ struct FakeServer::Services {
     explicit Server(FakeServer& fake) : fake(fake) {}
     Status GetInfo(grpc::ServerContext*, const v1::GetInfoRequest*, v1::ServerInfo* info) override {
       info->set_version("fake");
+      v1::Device& device = *info->add_devices();
+      device.set_kind("cpu");
+      device.set_model("abacus");
+      device.set_memory_bytes(1 << 30);
       return fake.With([](State& state) { return Fault(state); });
     }
     FakeServer& fake;
@@ -153,12 +157,15 @@ struct FakeServer::Services {
     Status Create(grpc::ServerContext*, const v1::CreateArtifactRequest* request,
                   v1::Artifact* artifact) override {
       artifact->set_name(request->name());
-      artifact->set_version(1);
       artifact->set_kind(request->kind());
       *artifact->mutable_files() = request->files();
       *artifact->mutable_labels() = request->labels();
       *artifact->mutable_roles() = request->roles();
       return fake.With([&](State& state) {
+        artifact->set_version(1 + std::count_if(state.artifacts.begin(), state.artifacts.end(),
+                                                [&](const v1::Artifact& earlier) {
+                                                  return earlier.name() == request->name();
+                                                }));
         state.artifacts.push_back(*artifact);
         return Fault(state);
       });

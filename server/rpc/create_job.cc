@@ -7,13 +7,13 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/analyses/catalog.h"
 #include "core/base/json.h"
 #include "core/base/status_macros.h"
 #include "core/process/prepare_job.h"
 #include "server/rpc/artifacts.h"
+#include "server/rpc/job_output.h"
 #include "server/rpc/struct.h"
 
 namespace radiograph {
@@ -65,17 +65,17 @@ absl::Status ForInput(const absl::Status& status, absl::string_view input) {
   return absl::Status(status.code(), absl::StrCat("inputs.", input, ": ", status.message()));
 }
 
-absl::StatusOr<v1::Artifact> Pin(Store& store, const std::string& tenant, const std::string& ref) {
-  if (absl::StartsWith(ref, "job:")) {
-    return absl::UnimplementedError(
-        absl::StrCat(JsonString(ref), ": outputs of jobs are not taken as inputs yet"));
-  }
-  return store.catalogue.Get(tenant, ref);
+absl::StatusOr<v1::Artifact> Pin(Store& store, const std::string& tenant, const InputSpec* input,
+                                 const std::string& ref) {
+  return IsJobOutput(ref) ? JobOutput(store, {tenant, ref}, input)
+                          : store.catalogue.Get(tenant, ref);
 }
 
 absl::StatusOr<GivenArtifact> Give(HeaderCache& headers, const v1::Artifact& artifact) {
   ASSIGN_OR_RETURN(const auto resolved, headers.Get(artifact));
-  GivenArtifact given{.label = absl::StrCat(artifact.name(), "@", artifact.version()),
+  // An output of a job has no version.
+  const std::string version = artifact.version() == 0 ? "" : absl::StrCat("@", artifact.version());
+  GivenArtifact given{.label = artifact.name() + version,
                       .kind = KindOf(artifact.kind()),
                       .files = {},
                       .header = resolved->header,
@@ -86,8 +86,8 @@ absl::StatusOr<GivenArtifact> Give(HeaderCache& headers, const v1::Artifact& art
   return given;
 }
 
-absl::Status PinInputs(Store& store, HeaderCache& headers, const std::string& tenant,
-                       const v1::CreateJobRequest& request, v1::Job& job,
+absl::Status PinInputs(const Spec& spec, Store& store, HeaderCache& headers,
+                       const std::string& tenant, const v1::CreateJobRequest& request, v1::Job& job,
                        std::map<std::string, std::vector<GivenArtifact>>& given) {
   int64_t count = 0;
   for (const auto& [name, refs] : request.inputs()) {
@@ -98,7 +98,7 @@ absl::Status PinInputs(Store& store, HeaderCache& headers, const std::string& te
             absl::StrCat("and others name more than ", kJobArtifactsMax, " artifacts")}});
     }
     for (const std::string& ref : refs.refs()) {
-      absl::StatusOr<v1::Artifact> artifact = Pin(store, tenant, ref);
+      absl::StatusOr<v1::Artifact> artifact = Pin(store, tenant, spec.FindInput(name), ref);
       if (!artifact.ok()) return ForInput(artifact.status(), name);
       absl::StatusOr<GivenArtifact> header = Give(headers, *artifact);
       if (!header.ok()) return ForInput(header.status(), name);
@@ -118,7 +118,7 @@ absl::StatusOr<ResolvedJob> ResolveJob(const Spec& spec, Store& store, HeaderCac
   ResolvedJob resolved;
   v1::Job& job = resolved.job;
   std::map<std::string, std::vector<GivenArtifact>> given;
-  RETURN_IF_ERROR(PinInputs(store, headers, tenant, request, job, given));
+  RETURN_IF_ERROR(PinInputs(spec, store, headers, tenant, request, job, given));
   ASSIGN_OR_RETURN(const Json params, JsonOfStruct(request.params(), "params"));
   ASSIGN_OR_RETURN(PreparedJob prepared, PrepareJob(spec, params, request.seed(), given));
   job.set_tenant(tenant);

@@ -16,7 +16,7 @@ inline constexpr int64_t kJobArtifactsMax = 4096;  // of all inputs
 inline constexpr int64_t kJobTimeoutSecondsMax = 366 * 24 * 3600;
 inline constexpr int64_t kJobRecordBytesMax = 2 << 20;  // of its pinned inputs and parameters
 
-// Pins every input (NAME, NAME@VERSION), reads headers and asks PrepareJob
+// Pins every input (NAME, NAME@VERSION, job:ID/OUTPUT), reads headers and asks PrepareJob
 // (core/process/prepare_job.h), whose outcomes it has; NOT_FOUND names an artifact that isn't
 // there.
 absl::StatusOr<ResolvedJob> ResolveJob(const Spec& spec, Store& store, HeaderCache& headers,

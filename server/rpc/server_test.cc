@@ -251,8 +251,9 @@ TEST_F(RpcServerTest, AnUnknownInputOrAnalysisIsNamed) {
               StatusIs(absl::StatusCode::kNotFound,
                        AllOf(HasSubstr("inputs.model"), HasSubstr("digit@4"))));
   (*request.mutable_inputs())["model"].set_refs(0, "job:abc/model");
-  EXPECT_THAT(CreateSpectrum(request),
-              StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("job:abc/model")));
+  EXPECT_THAT(
+      CreateSpectrum(request),
+      StatusIs(absl::StatusCode::kNotFound, AllOf(HasSubstr("inputs.model"), HasSubstr("abc"))));
   request.set_analysis("bilinear.spectrun");
   EXPECT_THAT(Call(&v1::Jobs::Stub::Create, request, *v1::Jobs::NewStub(channel_)),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("bilinear.spectrum")));

@@ -200,6 +200,7 @@ v1::ListWorkersResponse LeaseDesk::ListWorkers(const std::string& tenant) {
     worker.set_state(slot.last.state());
     *worker.mutable_engine() = slot.last.engine();
     worker.set_embedded(slot.embedded);
+    worker.set_memory_bytes(slot.last.memory_bytes());
     worker.set_draining(slot.last.draining() || IsDrained(name));
     const absl::Duration quarantine = slot.quarantine_end - clock_->Monotonic();
     if (quarantine > absl::ZeroDuration()) {

@@ -29,7 +29,7 @@ class JobOutputTest : public testing::StoreTest {
                                        {"run.json", "{}"}});
       *row.job.mutable_result() = files.files();
     }
-    row.job.set_tenant("ours");
+    row.job.set_tenant(kDefaultTenant);
     v1::JobEvent event;
     event.mutable_time()->set_seconds(1);
     absl::Notification done;
@@ -42,7 +42,7 @@ class JobOutputTest : public testing::StoreTest {
     done.WaitForNotification();
   }
   absl::StatusOr<v1::Artifact> Output(const std::string& ref, const InputSpec* input,
-                                      const std::string& tenant = "ours") {
+                                      const std::string& tenant = kDefaultTenant) {
     return JobOutput(*store_, {tenant, ref}, input);
   }
   static std::vector<std::string> FilesOf(const v1::Artifact& artifact) {

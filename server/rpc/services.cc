@@ -71,6 +71,7 @@ class ServerService final : public v1::Server::Service {
       v1::Device* device = info.add_devices();
       device->set_kind(worker.engine().device_kind());
       device->set_model(worker.engine().device_model());
+      device->set_memory_bytes(worker.memory_bytes());
     }
     return info;
   }

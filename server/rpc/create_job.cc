@@ -87,7 +87,7 @@ absl::StatusOr<GivenArtifact> Give(HeaderCache& headers, const v1::Artifact& art
 }
 
 absl::Status PinInputs(const Spec& spec, Store& store, HeaderCache& headers,
-                       const std::string& tenant, const v1::CreateJobRequest& request, v1::Job& job,
+                       const v1::CreateJobRequest& request, v1::Job& job,
                        std::map<std::string, std::vector<GivenArtifact>>& given) {
   int64_t count = 0;
   for (const auto& [name, refs] : request.inputs()) {
@@ -98,7 +98,7 @@ absl::Status PinInputs(const Spec& spec, Store& store, HeaderCache& headers,
             absl::StrCat("and others name more than ", kJobArtifactsMax, " artifacts")}});
     }
     for (const std::string& ref : refs.refs()) {
-      absl::StatusOr<v1::Artifact> artifact = Pin(store, tenant, spec.FindInput(name), ref);
+      absl::StatusOr<v1::Artifact> artifact = Pin(store, job.tenant(), spec.FindInput(name), ref);
       if (!artifact.ok()) return ForInput(artifact.status(), name);
       absl::StatusOr<GivenArtifact> header = Give(headers, *artifact);
       if (!header.ok()) return ForInput(header.status(), name);
@@ -118,10 +118,10 @@ absl::StatusOr<ResolvedJob> ResolveJob(const Spec& spec, Store& store, HeaderCac
   ResolvedJob resolved;
   v1::Job& job = resolved.job;
   std::map<std::string, std::vector<GivenArtifact>> given;
-  RETURN_IF_ERROR(PinInputs(spec, store, headers, tenant, request, job, given));
+  job.set_tenant(tenant);
+  RETURN_IF_ERROR(PinInputs(spec, store, headers, request, job, given));
   ASSIGN_OR_RETURN(const Json params, JsonOfStruct(request.params(), "params"));
   ASSIGN_OR_RETURN(PreparedJob prepared, PrepareJob(spec, params, request.seed(), given));
-  job.set_tenant(tenant);
   job.set_analysis(spec.name());
   job.set_analysis_version(spec.version());
   *job.mutable_params() = StructOfJson(ToJson(prepared.request.params));

@@ -161,6 +161,7 @@ TEST_F(RpcServerTest, TellsItsLimitsAndDevices) {
   EXPECT_EQ(info.limits().blob_streams_max(), 64);
   ASSERT_EQ(info.devices_size(), 1);
   EXPECT_EQ(info.devices(0).model(), "a test");
+  EXPECT_EQ(info.devices(0).memory_bytes(), int64_t{1} << 40);
 }
 
 TEST_F(RpcServerTest, ABlobGoesUpAndDown) {

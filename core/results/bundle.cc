@@ -45,7 +45,7 @@ Json MetricJson(const MetricSpec& spec, const Metric& metric) {
                {"unit", spec.options.unit},
                {"description", spec.help},
                {"better", Name(spec.options.better)},
-               {"exactness", Name(spec.options.exactness)}};
+               {"exactness", Name(metric.exactness.value_or(spec.options.exactness))}};
   if (metric.values.empty()) {
     json["value"] = OptionalNumber(metric.value);
   } else {

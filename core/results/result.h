@@ -18,7 +18,7 @@ namespace radiograph {
 
 // A number, or one number for each class, layer, ... Undefined is null with a reason, never NaN and
 // never missing. Unit, direction, exactness and description come from the Spec's metric of that
-// name.
+// name; a run that can do less or more than usual says its own exactness.
 struct Metric {
   std::string name = {};
   std::optional<double> value = {};
@@ -27,6 +27,7 @@ struct Metric {
   std::string reason = {};                                // code, when a value is null: "NO_DRAWS"
   std::optional<double> low = {}, high = {}, level = {};  // an interval and its level
   std::optional<int64_t> n = {};
+  std::optional<Exactness> exactness = {};
 };
 
 struct Verdict {

@@ -7,6 +7,7 @@
 
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
+#include "core/results/bundle_check.h"
 #include "core/tensor/tensors.h"
 #include "tests/support/status_matchers.h"
 
@@ -16,7 +17,7 @@ namespace {
 class TestContext : public Context {
  public:
   explicit TestContext(const RunOptions& options) : options_(options) {}
-  at::Device device() const override { return at::kCPU; }
+  at::Device device() const override { return options_.device; }
   int64_t threads() const override { return at::get_num_threads(); }
   uint64_t seed() const override { return options_.seed; }
   absl::Status Progress(double fraction, absl::string_view, absl::string_view) override {
@@ -81,7 +82,9 @@ absl::StatusOr<Result> RunAnalysis(absl::string_view name, absl::string_view par
     ASSIGN_OR_RETURN(const ParamValues values, NormalizeParams(analysis.spec(), given));
     RETURN_IF_ERROR(analysis.spec().MakePlan(values, headers).status());
     TestContext context(options);
-    return analysis.Run(values, artifacts, context);
+    ASSIGN_OR_RETURN(Result result, analysis.Run(values, artifacts, context));
+    RETURN_IF_ERROR(CheckResult(analysis.spec(), result));
+    return result;
   }
   return absl::NotFoundError(name);
 }

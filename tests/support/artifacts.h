@@ -21,6 +21,7 @@ Artifact ArtifactFrom(const std::string& path);
 struct RunOptions {
   uint64_t seed = 0;
   int64_t cancel_after = -1;  // calls of Progress; -1: never
+  at::Device device = at::kCPU;
 };
 absl::StatusOr<Result> RunAnalysis(absl::string_view name, absl::string_view params,
                                    const std::map<std::string, Artifact>& inputs,

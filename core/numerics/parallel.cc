@@ -77,7 +77,7 @@ class Loop {
 }  // namespace
 
 absl::Status ParallelFor(int64_t count, absl::FunctionRef<absl::Status(int64_t)> body,
-                         absl::FunctionRef<absl::Status(int64_t)> report) {
+                         absl::FunctionRef<absl::Status(int64_t)> report, int64_t threads_max) {
   Loop loop(count);
   auto work = [&loop, body] {
     at::set_num_threads(1);  // of this thread: the number is kept per thread
@@ -86,7 +86,7 @@ absl::Status ParallelFor(int64_t count, absl::FunctionRef<absl::Status(int64_t)>
     }
   };
   std::vector<std::jthread> threads;
-  const int64_t wanted = std::min<int64_t>(count, at::get_num_threads());
+  const int64_t wanted = std::min<int64_t>({count, at::get_num_threads(), threads_max});
   for (int64_t t = 0; t < wanted; ++t) threads.emplace_back(work);
   while (!loop.WaitForEnd(kReportEvery)) {
     if (absl::Status status = report(loop.done()); !status.ok()) loop.Stop(std::move(status));
@@ -104,7 +104,7 @@ absl::Status ForEachChunk(at::Device device, int64_t total, int64_t chunk,
                           absl::FunctionRef<absl::Status(int64_t)> report) {
   if (device.is_cpu()) {
     return ParallelFor(
-        total, [&](int64_t i) { return body(i, 1); }, report);
+        total, [&](int64_t i) { return body(i, 1); }, report, chunk);
   }
   for (int64_t begin = 0; begin < total; begin += chunk) {
     RETURN_IF_ERROR(report(begin));

@@ -23,11 +23,13 @@ namespace radiograph {
 // `report(done)` runs on the calling thread, at least twice a second; its error (CANCELLED) ends
 // the loop in the same way and is returned.
 absl::Status ParallelFor(int64_t count, absl::FunctionRef<absl::Status(int64_t)> body,
-                         absl::FunctionRef<absl::Status(int64_t)> report);
+                         absl::FunctionRef<absl::Status(int64_t)> report,
+                         int64_t threads_max = 4096);
 absl::Status ParallelFor(int64_t count, absl::FunctionRef<absl::Status(int64_t)> body);
 
-// body(begin, count) over [0, total), for bodies that take a batch of matrices on `device`. On the
-// CPU one matrix at a time by ParallelFor; elsewhere `chunk` at a time on this thread, the device
+// body(begin, count) over [0, total), for bodies that take a batch of matrices on `device`: never
+// more than `chunk` matrices in work, which bounds memory. On the CPU one matrix at a time by
+// ParallelFor, on at most `chunk` threads; elsewhere `chunk` at a time on this thread, the device
 // being parallel itself.
 absl::Status ForEachChunk(at::Device device, int64_t total, int64_t chunk,
                           absl::FunctionRef<absl::Status(int64_t begin, int64_t count)> body,

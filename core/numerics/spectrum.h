@@ -21,6 +21,18 @@ struct SpectrumMeasures {
 };
 SpectrumMeasures MeasureSpectrum(const at::Tensor& values);
 
+// Bounds of the same from less than the spectrum: its k largest |lambda| (values [..., k], by
+// |lambda| descending), its stable rank [...], and how many more lambda may not be zero (`rest`).
+// stable_rank is exact; the others are lower bounds, spectral_mass [..., k]; positive_share is
+// undefined. With t the sum of a^2 of the rest, whose a are at most a_k, their sum of a lies
+// between max(sqrt t, t / a_k) and min(sqrt(rest t), rest a_k). The entropy rank is at least the
+// effective rank: Renyi entropies fall with their order.
+struct SpectrumBounds {
+  SpectrumMeasures low;
+  at::Tensor effective_rank_high;
+};
+SpectrumBounds BoundSpectrum(const at::Tensor& values, const at::Tensor& stable_rank, int64_t rest);
+
 // (||v||_1 / ||v||_2)^2 of vectors v [..., n]: how many entries they effectively use. NaN for zero.
 at::Tensor EffectiveCount(const at::Tensor& vectors);
 

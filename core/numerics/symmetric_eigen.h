@@ -9,13 +9,17 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+#include <optional>
+
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "core/numerics/random.h"
 
 namespace radiograph {
 
 struct SymmetricEigen {
-  at::Tensor values;        // [B, d], |lambda| descending
+  at::Tensor values;        // [B, d], or [B, k] of TopEigen; |lambda| descending
   at::Tensor vectors;       // [B, d, k], unit columns; signs as LAPACK leaves them, see FixSigns
   double residual_max = 0;  // over batch and pairs of ||Q v - lambda v||_2 / |lambda|_max
   double orthogonality_max = 0;  // max |V^T V - I|
@@ -30,12 +34,22 @@ double ResidualTolerance(at::ScalarType dtype);
 // with many matrices use ParallelFor. O(B d^3).
 absl::StatusOr<SymmetricEigen> EigenDecompose(const at::Tensor& matrices, int64_t k);
 
-// The same by way of eigenvalues alone and, for the vectors, subspace iteration X <- orth(Q (Q X))
-// on min(k
-// + 16, d) columns, with Rayleigh-Ritz after each round; powers of Q^2 give both signs at once. A
-// batch that doesn't converge in 30 rounds (a flat spectrum) is decomposed in full. Faster than
-// EigenDecompose when k is much smaller than d. The start is drawn from `start`.
-absl::StatusOr<SymmetricEigen> TopEigen(const at::Tensor& matrices, int64_t k, RandomStream start);
+// Q X [B, d, p] of X [B, d, p] for a batch of symmetric matrices Q, which need not be formed.
+using SymmetricProduct = absl::FunctionRef<at::Tensor(const at::Tensor&)>;
+
+struct TopEigenOptions {
+  int64_t batch = 1, size = 1;    // B, d
+  int64_t k = 1;                  // at most d
+  at::TensorOptions tensor = {};  // of the matrices
+  RandomStream start = {};
+};
+
+// The top k pairs alone, by products: subspace iteration X <- orth(Q (Q X)) on a few more than k
+// columns with Rayleigh-Ritz every few rounds; powers of Q^2 give both signs at once. The residual
+// is that of EigenDecompose. Nothing when 30 rounds don't reach the tolerance, or plainly won't (a
+// flat spectrum): decompose in full then. O(B d^2 k) a round where a product is a matrix product.
+// Source: Halko, Martinsson, Tropp 2011 (arXiv 0909.4061), algorithm 4.4.
+std::optional<SymmetricEigen> TopEigen(SymmetricProduct product, const TopEigenOptions& options);
 
 // All d eigenvalues, ordered as above. O(B d^3), a fraction of EigenDecompose's time.
 at::Tensor Eigenvalues(const at::Tensor& matrices);

@@ -97,37 +97,86 @@ TEST(EigenDecompose, ABatchGivesWhatItsMatricesGive) {
   }
 }
 
+std::optional<SymmetricEigen> TopOf(const at::Tensor& q, int64_t k) {
+  return TopEigen(
+      [&q](const at::Tensor& x) { return at::matmul(q, x); },
+      {.batch = q.size(0), .size = q.size(1), .k = k, .tensor = q.options(), .start = {.seed = 9}});
+}
+
+// A falling spectrum of both signs, as trained models have.
+at::Tensor Falling(uint64_t seed, int64_t size) {
+  const at::Tensor basis = HaarOrthogonal({.seed = seed}, size);
+  const at::Tensor sign = at::where(at::arange(size) % 3 == 0, -at::ones({size}), at::ones({size}));
+  return at::matmul(basis * at::pow(0.8, at::arange(size, at::kDouble)) * sign, basis.t());
+}
+
 TEST(TopEigen, GivesTheTopOfTheFullDecomposition) {
-  // A falling spectrum of both signs, as trained models have.
-  const at::Tensor basis = HaarOrthogonal({.seed = 8}, 100);
-  const at::Tensor values = at::pow(0.8, at::arange(100, at::kDouble)) *
-                            at::where(at::arange(100) % 3 == 0, -at::ones({100}), at::ones({100}));
-  const at::Tensor q = at::matmul(basis * values, basis.t()).unsqueeze(0);
+  const at::Tensor q = at::stack({Falling(8, 100), -3 * Falling(18, 100)});
   ASSERT_OK_AND_ASSIGN(const SymmetricEigen full, EigenDecompose(q, q.size(-1)));
-  ASSERT_OK_AND_ASSIGN(const SymmetricEigen top, TopEigen(q, 8, {.seed = 9}));
-  EXPECT_EQ(top.vectors.size(-1), 8);
-  EXPECT_LT(Distance(top.values, full.values), 1e-13);
-  EXPECT_LE(top.residual_max, 1e-10);
-  const at::Tensor cosines = (top.vectors * full.vectors.narrow(-1, 0, 8)).sum(-2).abs();
-  EXPECT_LT(Distance(cosines, at::ones_like(cosines)), 1e-9);
+  for (const int64_t k : {1, 8, 20, 40}) {
+    const auto top = TopOf(q, k);
+    ASSERT_TRUE(top.has_value()) << k;
+    EXPECT_EQ(top->vectors.size(-1), k);
+    EXPECT_LT(Distance(top->values, full.values.narrow(-1, 0, k)), 1e-13) << k;
+    EXPECT_LE(top->residual_max, 1e-10);
+    // A vector is as far off as its residual over the gap to its neighbours.
+    const int64_t clear = std::min<int64_t>(k, 8);
+    const at::Tensor cosines =
+        (top->vectors.narrow(-1, 0, clear) * full.vectors.narrow(-1, 0, clear)).sum(-2).abs();
+    EXPECT_LT(Distance(cosines, at::ones_like(cosines)), 1e-12) << k;
+  }
 }
 
-TEST(TopEigen, AFlatSpectrumFallsBackToTheFullDecomposition) {
+TEST(TopEigen, OfLowRankWithMoreVectorsThanTheRank) {
+  const at::Tensor factor = RandomNormal({.seed = 14}, {1, 60, 2});
+  const at::Tensor q = at::matmul(factor, factor.mT());
+  const auto top = TopOf(q, 5);
+  ASSERT_TRUE(top.has_value());
+  EXPECT_LT(top->values.narrow(-1, 2, 3).abs().max().item<double>(), 1e-12);
+  EXPECT_LE(top->orthogonality_max, 1e-10);
+}
+
+TEST(TopEigen, ExtremeScalesLoseNothing) {
+  const at::Tensor q = Falling(8, 50).unsqueeze(0);
+  const auto one = TopOf(q, 4);
+  ASSERT_TRUE(one.has_value());
+  for (const double scale : {1e-250, 1e250}) {
+    const auto scaled = TopOf(q * scale, 4);
+    ASSERT_TRUE(scaled.has_value()) << scale;
+    EXPECT_TRUE(at::allclose(scaled->values / scale, one->values, 1e-12, 1e-12)) << scale;
+  }
+}
+
+TEST(TopEigen, AFlatSpectrumIsGivenUpSoon) {
   const at::Tensor basis = HaarOrthogonal({.seed = 10}, 60);
-  const at::Tensor values = at::linspace(1, 0.999, 60, at::kDouble);
-  const at::Tensor q = at::matmul(basis * values, basis.t()).unsqueeze(0);
-  ASSERT_OK_AND_ASSIGN(const SymmetricEigen full, EigenDecompose(q, q.size(-1)));
-  ASSERT_OK_AND_ASSIGN(const SymmetricEigen top, TopEigen(q, 3, {.seed = 11}));
-  EXPECT_TRUE(at::equal(top.values, full.values));
-  EXPECT_TRUE(at::equal(top.vectors, full.vectors.narrow(-1, 0, 3)));
+  const at::Tensor q =
+      at::matmul(basis * at::linspace(1, 0.999, 60, at::kDouble), basis.t()).unsqueeze(0);
+  int products = 0;
+  auto product = [&](const at::Tensor& x) {
+    ++products;
+    return at::matmul(q, x);
+  };
+  EXPECT_FALSE(TopEigen(product, {.batch = 1, .size = 60, .k = 3, .tensor = q.options()}));
+  EXPECT_LE(products, 1 + 2 * 6);  // two checks, of the 30 rounds allowed
 }
 
-TEST(TopEigen, ZeroMatrixAndMoreVectorsThanTheSize) {
-  ASSERT_OK_AND_ASSIGN(const SymmetricEigen zero,
-                       TopEigen(at::zeros({1, 50, 50}, at::kDouble), 2, {}));
-  EXPECT_TRUE(at::equal(zero.values[0], at::zeros({50}, at::kDouble)));
-  ASSERT_OK_AND_ASSIGN(const SymmetricEigen small, TopEigen(RandomSymmetric(12, 1, 3), 7, {}));
-  EXPECT_EQ(small.vectors.size(-1), 3);
+TEST(TopEigen, ZeroMatrixAndAsManyVectorsAsTheSize) {
+  at::Tensor q = at::stack({Falling(8, 50), at::zeros({50, 50}, at::kDouble)});
+  const auto zero = TopOf(q, 2);
+  ASSERT_TRUE(zero.has_value());
+  EXPECT_TRUE(at::equal(zero->values[1], at::zeros({2}, at::kDouble)));
+  EXPECT_TRUE(at::equal(zero->vectors[1], at::eye(50, at::kDouble).narrow(1, 0, 2)));
+  const auto small = TopOf(RandomSymmetric(12, 1, 3), 7);
+  ASSERT_TRUE(small.has_value());
+  EXPECT_EQ(small->vectors.size(-1), 3);
+}
+
+TEST(TopEigen, Float32) {
+  const at::Tensor q = Falling(8, 50).unsqueeze(0);
+  const auto single = TopOf(q.to(at::kFloat), 4);
+  ASSERT_TRUE(single.has_value());
+  EXPECT_EQ(single->values.scalar_type(), at::kFloat);
+  EXPECT_LT(Distance(single->values.to(at::kDouble), TopOf(q, 4)->values), 1e-5);
 }
 
 TEST(Eigenvalues, EqualThoseOfTheDecomposition) {

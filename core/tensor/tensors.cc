@@ -1,5 +1,6 @@
 #include "core/tensor/tensors.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -66,13 +67,18 @@ at::Tensor ToTensor(const Array& array) {
 
 absl::Status CheckFinite(absl::string_view name, const at::Tensor& tensor) {
   if (!tensor.is_floating_point()) return absl::OkStatus();
-  const at::Tensor finite = at::isfinite(tensor).reshape(-1);
-  if (finite.all().item<bool>()) return absl::OkStatus();
-  const int64_t index = finite.logical_not().to(at::kByte).argmax().item<int64_t>();
-  const double value = tensor.reshape(-1)[index].item<double>();
-  return absl::InvalidArgumentError(absl::StrCat("tensor '", name, "' ", ShapeText(tensor),
-                                                 " holds ", value, " at flat index ", index,
-                                                 "; finite numbers are needed"));
+  constexpr int64_t kChunk = 1 << 20;  // a check takes more memory than what it checks
+  const at::Tensor flat = tensor.reshape(-1);
+  for (int64_t begin = 0; begin < flat.size(0); begin += kChunk) {
+    const at::Tensor chunk = flat.narrow(0, begin, std::min(kChunk, flat.size(0) - begin));
+    const at::Tensor finite = at::isfinite(chunk);
+    if (finite.all().item<bool>()) continue;
+    const int64_t index = finite.logical_not().to(at::kByte).argmax().item<int64_t>();
+    return absl::InvalidArgumentError(absl::StrCat(
+        "tensor '", name, "' ", ShapeText(tensor), " holds ", chunk[index].item<double>(),
+        " at flat index ", begin + index, "; finite numbers are needed"));
+  }
+  return absl::OkStatus();
 }
 
 std::string ShapeText(const at::Tensor& tensor) {

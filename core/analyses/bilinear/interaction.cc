@@ -105,8 +105,22 @@ absl::StatusOr<BilinearLayer> ReadLayer(const Artifact& model, const Artifact* d
 at::Tensor Interaction(const at::Tensor& directions, const at::Tensor& left,
                        const at::Tensor& right) {
   // Rows of L scaled by A, then one product a matrix: [C, r, m] x [m, r].
-  const at::Tensor q = at::matmul((directions.unsqueeze(-1) * left).mT(), right);
-  return (q + q.mT()).div_(2);
+  const at::Tensor q = at::matmul(((directions / 2).unsqueeze(-1) * left).mT(), right);
+  return q + q.mT();
+}
+
+at::Tensor InteractionTimes(const at::Tensor& directions, const at::Tensor& left,
+                            const at::Tensor& right, const at::Tensor& x) {
+  const at::Tensor half = (directions / 2).unsqueeze(-1);
+  return at::matmul(left.t(), half * at::matmul(right, x)) +
+         at::matmul(right.t(), half * at::matmul(left, x));
+}
+
+at::Tensor InteractionSquares(const at::Tensor& directions, const at::Tensor& left,
+                              const at::Tensor& right) {
+  const at::Tensor cross = at::matmul(left, right.t());
+  const at::Tensor gram = at::matmul(left, left.t()).mul_(at::matmul(right, right.t()));
+  return (at::matmul(directions, gram.addcmul_(cross, cross.t())) * directions).sum(-1) / 2;
 }
 
 at::Tensor LinearPart(const BilinearLayer& layer) {

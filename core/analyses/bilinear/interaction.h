@@ -46,6 +46,13 @@ absl::StatusOr<BilinearLayer> ReadLayer(const Artifact& model, const Artifact* d
 // Q [C, r, r] of directions A [C, m] for L, R [m, r]. O(C m r^2).
 at::Tensor Interaction(const at::Tensor& directions, const at::Tensor& left,
                        const at::Tensor& right);
+// Without forming Q. Q X = (L^T (A o (R X)) + R^T (A o (L X))) / 2 [C, r, p] of X [C or 1, r, p]:
+// O(C m r p), less work than with Q where m < r / 2.
+at::Tensor InteractionTimes(const at::Tensor& directions, const at::Tensor& left,
+                            const at::Tensor& right, const at::Tensor& x);
+// ||Q||_F^2 = A N A^T, N = ((L L^T) o (R R^T) + (L R^T) o (L R^T)^T) / 2: [C].
+at::Tensor InteractionSquares(const at::Tensor& directions, const at::Tensor& left,
+                              const at::Tensor& right);
 
 at::Tensor LinearPart(const BilinearLayer& layer);    // [C, d], in z; zeros without biases
 at::Tensor ConstantPart(const BilinearLayer& layer);  // [C]

@@ -51,6 +51,16 @@ TEST(Interaction, EqualsThePlainSum) {
   EXPECT_LT(Distance(Interaction(layer.directions, layer.left, layer.right), plain), 1e-13);
 }
 
+TEST(Interaction, ProductsAndNormsWithoutIt) {
+  const BilinearLayer layer = RandomLayer();
+  const at::Tensor q = Interaction(layer.directions, layer.left, layer.right);
+  const at::Tensor x = RandomNormal({.seed = 16}, {4, 7, 3});
+  const at::Tensor products = InteractionTimes(layer.directions, layer.left, layer.right, x);
+  EXPECT_LT(Distance(products, at::matmul(q, x)), 1e-13);
+  const at::Tensor squares = InteractionSquares(layer.directions, layer.left, layer.right);
+  EXPECT_LT(Distance(squares, q.square().sum({1, 2})), 1e-11);  // they are about 100
+}
+
 TEST(Interaction, OneOutputAtATimeGivesTheSame) {
   const BilinearLayer layer = RandomLayer();
   const at::Tensor all = Interaction(layer.directions, layer.left, layer.right);

@@ -13,12 +13,9 @@ namespace radiograph::bilinear {
 namespace {
 
 // Constants, never from free memory: results must not depend on it.
-constexpr int64_t kChunkOutputs = 64;       // matrices a batch, where the device takes batches
-constexpr int64_t kChunkRows = 1024;        // samples a batch
-constexpr int64_t kChunkNumbers = 1 << 22;  // numbers that a batch of samples makes
+constexpr int64_t kChunkRows = 1024;  // samples a batch
 
-// Streams of random numbers. Draw i of the null takes kNullStream + 2 i and the next.
-constexpr uint64_t kSubspaceStream = 2;
+// Draw i of the null takes the streams kNullStream + 2 i and the next.
 constexpr uint64_t kNullStream = uint64_t{1} << 32;
 
 // body(begin, batch) over the rows of x, converted to `options`; each row makes `numbers` numbers.
@@ -32,63 +29,6 @@ absl::Status ForEachBatch(const at::Tensor& x, const at::TensorOptions& options,
   return absl::OkStatus();
 }
 
-// One chunk of outputs, into its places of `spectra`.
-class Decomposer {
- public:
-  Decomposer(const BilinearLayer& layer, const Coordinates& coordinates, const at::Tensor& probes,
-             const DecomposeOptions& options)
-      : directions_(layer.directions),
-        left_(coordinates.Fold(layer.left)),
-        right_(coordinates.Fold(layer.right)),
-        probes_(coordinates.Project(probes)),
-        coordinates_(coordinates),
-        options_(options),
-        counted_(std::min(kPixelCounts, left_.size(1))) {
-    const int64_t outputs = directions_.size(0);
-    const at::TensorOptions tensor = left_.options();
-    spectra_.eigenvalues = at::empty({outputs, left_.size(1)}, tensor);
-    spectra_.eigenvectors = at::empty({outputs, options.kept, probes.size(1)}, tensor);
-    spectra_.pixel_count = at::empty({outputs, counted_}, tensor);
-    spectra_.quadratic = at::empty({probes.size(0), outputs}, tensor);
-    residuals_ = at::zeros({outputs, 2}, at::kDouble);
-  }
-
-  absl::Status Decompose(int64_t begin, int64_t count) {
-    const at::Tensor matrices = Interaction(directions_.narrow(0, begin, count), left_, right_);
-    const int64_t vectors = std::max(options_.kept, counted_);
-    ASSIGN_OR_RETURN(const SymmetricEigen eigen,
-                     options_.solver == Solver::kTopK
-                         ? TopEigen(matrices, vectors, {options_.seed, kSubspaceStream})
-                         : EigenDecompose(matrices, vectors));
-    const at::Tensor pictures = FixSigns(coordinates_.Pictures(eigen.vectors).mT()).mT();
-    spectra_.eigenvalues.narrow(0, begin, count).copy_(eigen.values);
-    spectra_.eigenvectors.narrow(0, begin, count).copy_(pictures.narrow(1, 0, options_.kept));
-    spectra_.pixel_count.narrow(0, begin, count)
-        .copy_(EffectiveCount(pictures.narrow(1, 0, counted_)));
-    const at::Tensor quadratic = (at::matmul(probes_, matrices) * probes_).sum(-1);  // [count, P]
-    spectra_.quadratic.narrow(1, begin, count).copy_(quadratic.t());
-    residuals_.narrow(0, begin, count).select(1, 0).fill_(eigen.residual_max);
-    residuals_.narrow(0, begin, count).select(1, 1).fill_(eigen.orthogonality_max);
-    return absl::OkStatus();
-  }
-
-  Spectra Finish() {
-    const at::Tensor largest = residuals_.amax(0);
-    spectra_.residual_max = largest[0].item<double>();
-    spectra_.orthogonality_max = largest[1].item<double>();
-    return std::move(spectra_);
-  }
-
- private:
-  const at::Tensor directions_, left_, right_;
-  const at::Tensor probes_;  // y [P, r]
-  const Coordinates& coordinates_;
-  const DecomposeOptions& options_;
-  const int64_t counted_;
-  Spectra spectra_;
-  at::Tensor residuals_;
-};
-
 // The layer's side, rotated by a random orthogonal matrix and folded: side O G^T.
 at::Tensor Rotated(const at::Tensor& side, const Coordinates& coordinates, RandomStream stream) {
   const at::Tensor rotation = HaarOrthogonal(stream, side.size(1)).to(side.options());
@@ -96,18 +36,6 @@ at::Tensor Rotated(const at::Tensor& side, const Coordinates& coordinates, Rando
 }
 
 }  // namespace
-
-absl::StatusOr<Spectra> DecomposeOutputs(const BilinearLayer& layer, const Coordinates& coordinates,
-                                         const at::Tensor& probes, const DecomposeOptions& options,
-                                         Report report) {
-  Decomposer decomposer(layer, coordinates, probes, options);
-  const int64_t outputs = layer.directions.size(0);
-  RETURN_IF_ERROR(ForEachChunk(
-      layer.left.device(), outputs, kChunkOutputs,
-      [&](int64_t begin, int64_t count) { return decomposer.Decompose(begin, count); },
-      [&](int64_t done) { return report(static_cast<double>(done) / outputs); }));
-  return decomposer.Finish();
-}
 
 double FidelityError(const BilinearLayer& layer, const at::Tensor& probes,
                      const at::Tensor& quadratic) {
@@ -131,7 +59,7 @@ absl::StatusOr<at::Tensor> NullMaxima(const BilinearLayer& layer, const Coordina
       return absl::OkStatus();
     }));
     RETURN_IF_ERROR(ForEachChunk(
-        layer.left.device(), outputs, kChunkOutputs,
+        layer.left.device(), outputs, MatricesAtOnce(sides[0].size(1), sides[0].size(0)),
         [&](int64_t begin, int64_t count) {
           const at::Tensor matrices =
               Interaction(layer.directions.narrow(0, begin, count), sides[0], sides[1]);

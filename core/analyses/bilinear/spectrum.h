@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "core/analyses/analysis.h"
 #include "core/analyses/bilinear/coordinates.h"
+#include "core/analyses/bilinear/explain.h"
 #include "core/analyses/bilinear/interaction.h"
 #include "core/analyses/bilinear/spectrum_spec.h"
 
@@ -20,19 +21,23 @@ using Report = absl::FunctionRef<absl::Status(double)>;
 inline constexpr int64_t kPixelCounts = 5;
 
 struct Spectra {
-  at::Tensor eigenvalues;   // lambda [C, r], |lambda| descending
+  at::Tensor eigenvalues;   // lambda [C, r], or [C, k] of the top-k solver; |lambda| descending
   at::Tensor eigenvectors;  // v over the raw input [C, k, n], signs fixed
   at::Tensor pixel_count;   // effective number of inputs of the first vectors [C, min(5, r)]
   at::Tensor quadratic;     // y^T M_c y of the probes [P, C]
+  at::Tensor stable_rank;  // of the whole spectrum, ||M_c||_F^2 / lambda_1^2 [C]; top-k solver only
   double residual_max = 0;
   double orthogonality_max = 0;
 };
 
 struct DecomposeOptions {
-  int64_t kept = 20;  // k <= r
-  Solver solver = Solver::kFull;
+  int64_t kept = 20;   // vectors of each output: k <= r
+  int64_t values = 0;  // eigenvalues of each output: r, or k
   uint64_t seed = 0;
+  Explainer* explainer = nullptr;  // told all pairs of the outputs that it wants
 };
+// The top-k solver never decomposes in full, and where m < r / 2 never forms the matrices, but for
+// outputs whose spectrum is too flat for it, and those that are explained.
 // `probes` x [P, n] are put through the same matrices that are decomposed: see FidelityError.
 absl::StatusOr<Spectra> DecomposeOutputs(const BilinearLayer& layer, const Coordinates& coordinates,
                                          const at::Tensor& probes, const DecomposeOptions& options,

@@ -26,8 +26,9 @@ struct SpectrumFacts {
   std::vector<std::string> names;  // of the outputs analysed
 
   Spectra spectra;
-  SpectrumMeasures measures;
-  at::Tensor zero;  // bool [C]: outputs without any quadratic part
+  SpectrumMeasures measures;       // lower bounds where sizes.top_only(): see BoundSpectrum
+  at::Tensor effective_rank_high;  // [C]; undefined where measures are exact
+  at::Tensor zero;                 // bool [C]: outputs without any quadratic part
   double fidelity_error = 0;
 
   at::Tensor linear, constant;                       // undefined without biases
@@ -39,6 +40,16 @@ struct SpectrumFacts {
   at::Tensor explained_inputs;     // [S, n]
   std::vector<Explanation> explanations;
 
+  // The most positive (sign 1) or negative (-1) eigenvalue of each output [C]; NaN when those known
+  // are all of the other sign, and others are not known.
+  at::Tensor MostOfSign(int sign) const;
+  // Of image_shape: without one there are no pictures.
+  bool has_pictures() const { return !params.image_shape.empty(); }
+  int64_t height() const { return params.image_shape[params.image_shape.size() - 2]; }
+  int64_t width() const { return params.image_shape.back(); }
+  // Row-major entries of a vector over the inputs; channels are averaged.
+  std::vector<double> PictureOf(const at::Tensor& vector) const;
+
   // Outputs that a figure or list of at most `count` shows: those with the largest |lambda|, in
   // their order.
   std::vector<int64_t> Foremost(int64_t count) const;
@@ -48,6 +59,7 @@ std::vector<double> ToDoubles(const at::Tensor& tensor);  // flat
 std::string Rounded(double value);                        // 4 significant digits
 
 std::vector<Figure> SpectrumFigures(const SpectrumFacts& facts);
+std::vector<Figure> ExplanationFigures(const SpectrumFacts& facts);
 std::vector<Finding> SpectrumFindings(const SpectrumFacts& facts);
 Result SpectrumResult(const SpectrumFacts& facts);
 

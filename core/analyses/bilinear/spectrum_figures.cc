@@ -16,14 +16,13 @@ constexpr int64_t kBarsMax = 64;     // outputs that one figure of bars shows
 constexpr int64_t kRanksShown = 20;  // eigenvalues of each sign
 constexpr int64_t kPicturesPerSign = 4;
 constexpr int64_t kHeatMapInputsMax = 256;
-constexpr int64_t kContributionsShown = 10;  // of each sign
 
 class Figures {
  public:
   explicit Figures(const SpectrumFacts& facts) : facts_(facts), few_(facts.Foremost(kLinesMax)) {}
 
   std::vector<Figure> Take() {
-    if (has_pictures()) {
+    if (facts_.has_pictures()) {
       list_.push_back(Eigenvectors());
     } else if (facts_.shapes.inputs <= kHeatMapInputsMax) {
       list_.push_back(StrongestVectors());
@@ -32,22 +31,16 @@ class Figures {
     list_.push_back(EffectiveRank());
     list_.push_back(SpectralMass());
     if (facts_.null_threshold.defined()) list_.push_back(Significance());
-    for (size_t begin = 0; begin < facts_.explanations.size();) {
-      size_t end = begin;
-      while (end < facts_.explanations.size() &&
-             facts_.explanations[end].sample == facts_.explanations[begin].sample) {
-        ++end;
-      }
-      Explained(begin, end);
-      begin = end;
-    }
     return std::move(list_);
   }
 
  private:
-  bool has_pictures() const { return !facts_.params.image_shape.empty(); }
-  int64_t height() const { return facts_.params.image_shape[facts_.params.image_shape.size() - 2]; }
-  int64_t width() const { return facts_.params.image_shape.back(); }
+  // "" or what a caption must say when not all eigenvalues are known.
+  std::string Known() const {
+    if (!facts_.sizes.top_only()) return "";
+    return absl::StrCat(" Only the ", facts_.sizes.values,
+                        " eigenvalues of largest size were computed (solver topk).");
+  }
 
   // "" or what a caption must say when not all outputs are shown.
   std::string Shown(const std::vector<int64_t>& outputs) const {
@@ -89,14 +82,9 @@ class Figures {
              " most negative, the strongest on the left. A direction with a positive eigenvalue "
              "raises the output, one with a negative eigenvalue lowers it. A steep fall means that "
              "few directions decide.",
-             Shown(few_))},
+             Known(), Shown(few_))},
         series, {.title = "rank among those of one sign"},
         {.title = "eigenvalue", .unit = "logit"});
-  }
-
-  // Pictures over channels are their mean.
-  std::vector<double> PictureOf(const at::Tensor& vector) const {
-    return ToDoubles(vector.reshape({-1, height(), width()}).mean(0));
   }
 
   // "+1.19 (0.62)": the eigenvalue, and the cosine with the mean of the class where there is one.
@@ -116,14 +104,14 @@ class Figures {
     for (size_t j = 0; j < values.size() && added < kPicturesPerSign; ++j) {
       if (values[j] == 0 || (values[j] > 0) != positive) continue;
       row.pictures.push_back({.title = TitleOf(output, j, values[j]),
-                              .values = PictureOf(facts_.spectra.eigenvectors[output][j])});
+                              .values = facts_.PictureOf(facts_.spectra.eigenvectors[output][j])});
       ++added;
     }
     for (; added < kPicturesPerSign; ++added) row.pictures.emplace_back();
   }
 
   Figure Eigenvectors() const {
-    PictureGrid grid{.height = height(), .width = width()};
+    PictureGrid grid{.height = facts_.height(), .width = facts_.width()};
     for (const char* sign : {"positive", "negative"}) {
       for (int64_t i = 0; i < kPicturesPerSign; ++i)
         grid.columns.push_back(absl::StrCat(sign, " ", i + 1));
@@ -186,22 +174,25 @@ class Figures {
       for (const int64_t c : outputs) bars.y.push_back(all[c]);
       return bars;
     };
-    return Bars({"effective_rank", "How many directions each output uses",
-                 absl::StrCat("Low bars: the output is decided by few directions, out of ",
-                              facts_.sizes.rank,
-                              ". The stable rank looks at the largest eigenvalues only, the "
-                              "entropy rank also counts "
-                              "the small ones, the effective rank stands between them.",
-                              Shown(outputs))},
-                Names(outputs),
-                {series("effective rank", facts_.measures.effective_rank),
-                 series("stable rank", facts_.measures.stable_rank),
-                 series("entropy rank", facts_.measures.entropy_rank)},
-                {.title = "output"}, {.title = "rank", .unit = "directions"});
+    return Bars(
+        {"effective_rank", "How many directions each output uses",
+         absl::StrCat(
+             "Low bars: the output is decided by few directions, out of ", facts_.sizes.rank,
+             ". The stable rank looks at the largest eigenvalues only, the "
+             "entropy rank also counts "
+             "the small ones, the effective rank stands between them.",
+             facts_.sizes.top_only() ? " Effective and entropy rank are lower bounds: solver topk."
+                                     : "",
+             Shown(outputs))},
+        Names(outputs),
+        {series("effective rank", facts_.measures.effective_rank),
+         series("stable rank", facts_.measures.stable_rank),
+         series("entropy rank", facts_.measures.entropy_rank)},
+        {.title = "output"}, {.title = "rank", .unit = "directions"});
   }
 
   Figure SpectralMass() const {
-    const int64_t shown = std::min(kRanksShown, facts_.sizes.rank);
+    const int64_t shown = std::min(kRanksShown, facts_.sizes.values);
     std::vector<Series> series;
     for (const int64_t c : few_) {
       series.push_back({.name = facts_.names[c],
@@ -212,15 +203,15 @@ class Figures {
          absl::StrCat(
              "The share of all |eigenvalues| that the first 1, 2, 3, ... hold. Where a line comes "
              "near 1, the rest could be left out.",
+             facts_.sizes.top_only() ? " The lines are lower bounds: solver topk." : "",
              Shown(few_))},
         series, {.title = "eigenvectors"}, {.title = "share of the spectrum"});
   }
 
   Figure Significance() const {
     const std::vector<int64_t> outputs = facts_.Foremost(kBarsMax);
-    const at::Tensor lambda = facts_.spectra.eigenvalues;
-    const auto highest = ToDoubles(lambda.amax(1).clamp_min(0)),
-               lowest = ToDoubles(-lambda.amin(1).clamp_max(0));
+    const auto highest = ToDoubles(facts_.MostOfSign(1).clamp_min(0)),
+               lowest = ToDoubles(-facts_.MostOfSign(-1).clamp_max(0));
     const auto threshold = ToDoubles(facts_.null_threshold);
     Series positive{.name = "largest positive"}, negative{.name = "largest negative"};
     Series chance{.name = "largest by chance"};
@@ -240,70 +231,16 @@ class Figures {
                 {.title = "|eigenvalue|", .unit = "logit"});
   }
 
-  // Figures of the explanations [begin, end), which are of one sample.
-  void Explained(size_t begin, size_t end) {
-    const int64_t place = facts_.explanations[begin].sample;
-    const int64_t sample = facts_.params.samples[place];
-    list_.push_back(Contributions(sample, facts_.explanations[begin]));
-    if (!has_pictures()) return;
-    PictureGrid grid{.height = height(),
-                     .width = width(),
-                     .columns = {"sample", "strongest for", "strongest against"}};
-    const at::Tensor input = facts_.explained_inputs[place];
-    // One colour scale serves the whole grid: the sample is scaled to the vectors'.
-    const at::Tensor scaled = input / std::max(input.norm().item<double>(), 1e-30);
-    for (size_t i = begin; i < end; ++i) {
-      const Explanation& e = facts_.explanations[i];
-      PictureRow row{.label = absl::StrCat(facts_.names[e.output], " (", Rounded(e.logit), ")")};
-      row.pictures.push_back({.values = PictureOf(scaled)});
-      for (const auto& [vector, largest] : {std::pair{e.positive, e.contributions.amax()},
-                                            std::pair{e.negative, e.contributions.amin()}}) {
-        if (!vector.defined()) {
-          row.pictures.emplace_back();
-        } else {
-          row.pictures.push_back({.title = absl::StrFormat("%+.3g", largest.item<double>()),
-                                  .values = PictureOf(vector)});
-        }
-      }
-      grid.rows.push_back(std::move(row));
-    }
-    list_.push_back(Pictures({absl::StrCat("explanation_", sample),
-                              absl::StrCat("Sample ", sample, ": what speaks for and against"),
-                              "One row for each of the largest logits: the sample (scaled to unit "
-                              "length), then the eigenvectors that add "
-                              "most and take away most, with their contributions to the logit."},
-                             grid));
-  }
-
-  Figure Contributions(int64_t sample, const Explanation& e) const {
-    const std::vector<double> contributions = ToDoubles(e.contributions);
-    std::vector<std::pair<double, int64_t>> order;
-    for (size_t j = 0; j < contributions.size(); ++j) order.emplace_back(-contributions[j], j);
-    std::sort(order.begin(), order.end());
-    Series bars{.name = "contribution"};
-    std::vector<std::string> labels;
-    const int64_t rank = order.size();
-    for (int64_t i = 0; i < rank; ++i) {
-      if (i >= kContributionsShown && i < rank - kContributionsShown) continue;
-      labels.push_back(absl::StrCat("#", order[i].second + 1));
-      bars.y.push_back(-order[i].first);
-    }
-    return Bars(
-        {absl::StrCat("contributions_", sample),
-         absl::StrCat("Sample ", sample, ": contributions to output ", facts_.names[e.output]),
-         absl::StrCat("The eigenvectors that add most to the largest logit (", Rounded(e.logit),
-                      ") and that take most away; # is the place by |eigenvalue|. All "
-                      "contributions, with the "
-                      "linear and constant parts where there are biases, add up to the logit.")},
-        labels, {bars}, {.title = "eigenvector"}, {.title = "contribution", .unit = "logit"});
-  }
-
   const SpectrumFacts& facts_;
   const std::vector<int64_t> few_;
   std::vector<Figure> list_;
 };
 
 }  // namespace
+
+std::vector<double> SpectrumFacts::PictureOf(const at::Tensor& vector) const {
+  return ToDoubles(vector.reshape({-1, height(), width()}).mean(0));
+}
 
 std::vector<Figure> SpectrumFigures(const SpectrumFacts& facts) { return Figures(facts).Take(); }
 

@@ -80,7 +80,8 @@ class Findings {
     if (std::isnan(rank)) return;
     const bool embed = facts_.params.space == Space::kEmbed;
     list_.push_back(Info("EFFECTIVE_RANK",
-                         absl::StrCat("On average an output effectively uses ", Rounded(rank),
+                         absl::StrCat("On average an output effectively uses ",
+                                      facts_.sizes.top_only() ? "at least " : "", Rounded(rank),
                                       " of ", facts_.sizes.rank, " directions."),
                          {"effective_rank_mean", "effective_rank", "spectrum"},
                          embed ? "In space embed the number depends on the arbitrary basis of the "
@@ -96,7 +97,7 @@ class Findings {
       if (simplest < 0 || rank[c] < rank[simplest]) simplest = c;
       if (widest < 0 || rank[c] > rank[widest]) widest = c;
     }
-    if (simplest == widest) return;
+    if (simplest == widest || facts_.sizes.top_only()) return;  // bounds have no order
     list_.push_back(
         Info("EXTREMES",
              absl::StrCat("Output ", facts_.names[simplest], " is the simplest (effective rank ",
@@ -169,6 +170,16 @@ class Findings {
   // What was chosen, by the user or for them.
   void Choices() {
     const SpectrumParams& params = facts_.params;
+    if (facts_.sizes.top_only()) {
+      list_.push_back(Info(
+          "TOP_ONLY",
+          absl::StrCat("Solver topk computed the ", facts_.sizes.values,
+                       " eigenvalues of largest size of ", facts_.sizes.rank,
+                       ": effective rank, entropy rank, participation and spectral mass are lower "
+                       "bounds, the positive share is not known; stable rank, vectors and all "
+                       "that data adds are exact."),
+          {"effective_rank_mean", "eigenvalues"}, "solver=full computes all of them."));
+    }
     if (facts_.directions_given) {
       list_.push_back(Info("DIRECTIONS_GIVEN",
                            "The outputs are the rows of the input directions, not of the head.",

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -18,16 +19,19 @@ constexpr int64_t kExplainedPerSign = 10;
 std::vector<Array> Arrays(const SpectrumFacts& facts) {
   const Spectra& spectra = facts.spectra;
   const SpectrumMeasures& measures = facts.measures;
-  std::vector<Array> arrays = {
-      ToArray("eigenvalues", {"output", "rank"}, spectra.eigenvalues),
-      ToArray("eigenvectors_input", {"output", "rank", "input"}, spectra.eigenvectors),
-      ToArray("effective_rank", {"output"}, measures.effective_rank, true),
-      ToArray("stable_rank", {"output"}, measures.stable_rank, true),
-      ToArray("entropy_rank", {"output"}, measures.entropy_rank, true),
-      ToArray("participation", {"output"}, measures.participation, true),
-      ToArray("positive_share", {"output"}, measures.positive_share, true),
-      ToArray("spectral_mass", {"output", "rank"}, measures.spectral_mass, true),
-      ToArray("pixel_count", {"output", "rank"}, spectra.pixel_count, true)};
+  std::vector<Array> arrays;  // an initializer list would copy the bytes
+  arrays.push_back(ToArray("eigenvalues", {"output", "rank"}, spectra.eigenvalues));
+  arrays.push_back(
+      ToArray("eigenvectors_input", {"output", "rank", "input"}, spectra.eigenvectors));
+  arrays.push_back(ToArray("effective_rank", {"output"}, measures.effective_rank, true));
+  arrays.push_back(ToArray("stable_rank", {"output"}, measures.stable_rank, true));
+  arrays.push_back(ToArray("entropy_rank", {"output"}, measures.entropy_rank, true));
+  arrays.push_back(ToArray("participation", {"output"}, measures.participation, true));
+  arrays.push_back(ToArray("spectral_mass", {"output", "rank"}, measures.spectral_mass, true));
+  arrays.push_back(ToArray("pixel_count", {"output", "rank"}, spectra.pixel_count, true));
+  if (measures.positive_share.defined()) {
+    arrays.push_back(ToArray("positive_share", {"output"}, measures.positive_share, true));
+  }
   if (facts.null_threshold.defined()) {
     arrays.push_back(ToArray("null_threshold", {"output"}, facts.null_threshold));
     arrays.push_back(ToArray("p_values", {"output", "rank"}, facts.p_values));
@@ -68,15 +72,32 @@ Metric Mean(std::string name, const at::Tensor& values) {
   return metric;
 }
 
+// Where all k eigenvalues of an output stand out there may be more.
+Metric Significant(const SpectrumFacts& facts) {
+  if (!facts.significant.defined()) return Undefined("significant_mean", "NO_DRAWS");
+  Metric metric = Mean("significant_mean", facts.significant);
+  const bool more = (facts.significant == facts.sizes.values).any().item<bool>();
+  if (facts.sizes.top_only() && more) metric.exactness = Exactness::kLowerBound;
+  return metric;
+}
+
 std::vector<Metric> Metrics(const SpectrumFacts& facts) {
   const SpectrumMeasures& measures = facts.measures;
-  const bool samples = facts.logits.defined();
-  return {Mean("effective_rank_mean", measures.effective_rank),
+  const bool samples = facts.logits.defined(), top_only = facts.sizes.top_only();
+  Metric effective_rank = Mean("effective_rank_mean", measures.effective_rank);
+  Metric entropy_rank = Mean("entropy_rank_mean", measures.entropy_rank);
+  if (top_only && effective_rank.value.has_value()) {
+    effective_rank.exactness = entropy_rank.exactness = Exactness::kLowerBound;
+    effective_rank.low = effective_rank.value;
+    effective_rank.high = facts.effective_rank_high.nanmean().item<double>();
+    effective_rank.level = 1;  // no estimate: it lies between
+  }
+  return {std::move(effective_rank),
           Mean("stable_rank_mean", measures.stable_rank),
-          Mean("entropy_rank_mean", measures.entropy_rank),
-          Mean("positive_share_mean", measures.positive_share),
-          facts.significant.defined() ? Mean("significant_mean", facts.significant)
-                                      : Undefined("significant_mean", "NO_DRAWS"),
+          std::move(entropy_rank),
+          top_only ? Undefined("positive_share_mean", "TOP_ONLY")
+                   : Mean("positive_share_mean", measures.positive_share),
+          Significant(facts),
           Value("fidelity_error", facts.fidelity_error),
           Value("residual_max", facts.spectra.residual_max),
           Value("orthogonality_max", facts.spectra.orthogonality_max),
@@ -90,12 +111,23 @@ Verdict Light(std::string name, double value, double green, double amber) {
   return {.name = std::move(name), .value = light, .one_of = {"green", "amber", "red"}};
 }
 
+// None where the bounds of the rank don't agree on the light.
+std::optional<Verdict> LowRank(const SpectrumFacts& facts) {
+  if (facts.params.space != Space::kInput) return std::nullopt;
+  auto light = [&facts](const at::Tensor& rank) {
+    return Light("low_rank", rank.nanmean().item<double>() / facts.sizes.rank, 0.10, 0.35);
+  };
+  if (facts.measures.effective_rank.isnan().all().item<bool>()) return std::nullopt;
+  Verdict verdict = light(facts.measures.effective_rank);
+  if (facts.sizes.top_only() && light(facts.effective_rank_high).value != verdict.value) {
+    return std::nullopt;
+  }
+  return verdict;
+}
+
 std::vector<Verdict> Verdicts(const SpectrumFacts& facts) {
   std::vector<Verdict> verdicts = {Light("faithfulness", facts.fidelity_error, 1e-5, 1e-4)};
-  const at::Tensor rank = facts.measures.effective_rank.nanmean();
-  if (facts.params.space == Space::kInput && !rank.isnan().item<bool>()) {
-    verdicts.push_back(Light("low_rank", rank.item<double>() / facts.sizes.rank, 0.10, 0.35));
-  }
+  if (auto low_rank = LowRank(facts)) verdicts.push_back(*std::move(low_rank));
   return verdicts;
 }
 
@@ -114,19 +146,19 @@ Table Outputs(const SpectrumFacts& facts) {
                           {"entropy_rank", "directions"},
                           {"pixel_count", "inputs"}},
               .rows = {}};
-  const at::Tensor& lambda = facts.spectra.eigenvalues;
   const auto effective = ToDoubles(facts.measures.effective_rank);
   const auto stable = ToDoubles(facts.measures.stable_rank);
   const auto entropy = ToDoubles(facts.measures.entropy_rank);
-  const auto share = ToDoubles(facts.measures.positive_share);
-  const auto highest = ToDoubles(lambda.amax(1)), lowest = ToDoubles(lambda.amin(1));
+  const auto highest = ToDoubles(facts.MostOfSign(1)), lowest = ToDoubles(facts.MostOfSign(-1));
   const auto pixels = ToDoubles(facts.spectra.pixel_count.select(1, 0));
   const at::Tensor none = at::full({facts.sizes.outputs}, std::nan(""), at::kDouble);
+  const auto share = ToDoubles(facts.sizes.top_only() ? none : facts.measures.positive_share);
   const auto significant = ToDoubles(facts.significant.defined() ? facts.significant : none);
   const auto threshold = ToDoubles(facts.significant.defined() ? facts.null_threshold : none);
   for (const int64_t c : facts.Foremost(kTableRowsMax)) {
     table.rows.push_back({facts.names[c], NumberOrNone(effective[c]), NumberOrNone(significant[c]),
-                          highest[c], lowest[c], NumberOrNone(threshold[c]), NumberOrNone(share[c]),
+                          NumberOrNone(highest[c]), NumberOrNone(lowest[c]),
+                          NumberOrNone(threshold[c]), NumberOrNone(share[c]),
                           NumberOrNone(stable[c]), NumberOrNone(entropy[c]),
                           NumberOrNone(pixels[c])});
   }
@@ -178,6 +210,13 @@ std::vector<double> ToDoubles(const at::Tensor& tensor) {
 
 std::string Rounded(double value) { return absl::StrFormat("%.4g", value); }
 
+at::Tensor SpectrumFacts::MostOfSign(int sign) const {
+  const at::Tensor& lambda = spectra.eigenvalues;
+  const at::Tensor most = sign > 0 ? lambda.amax(1) : lambda.amin(1);
+  if (!sizes.top_only()) return most;
+  return at::where(most * sign < 0, at::full_like(most, std::nan("")), most);
+}
+
 std::vector<int64_t> SpectrumFacts::Foremost(int64_t count) const {
   const std::vector<double> largest = ToDoubles(spectra.eigenvalues.select(1, 0).abs());
   std::vector<int64_t> outputs(largest.size());
@@ -198,6 +237,7 @@ Result SpectrumResult(const SpectrumFacts& facts) {
   if (!facts.explanations.empty()) result.tables.push_back(Explanations(facts));
   result.findings = SpectrumFindings(facts);
   result.figures = SpectrumFigures(facts);
+  for (Figure& figure : ExplanationFigures(facts)) result.figures.push_back(std::move(figure));
   result.arrays = Arrays(facts);
   result.run_notes["null_draws"] = absl::StrCat(facts.sizes.null_draws);
   result.run_notes["dtype"] =

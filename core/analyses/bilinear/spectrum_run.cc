@@ -1,9 +1,11 @@
 // bilinear.spectrum from inputs to result.
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/analyses/bilinear/evaluation_data.h"
 #include "core/analyses/bilinear/explain.h"
 #include "core/analyses/bilinear/spectrum.h"
 #include "core/analyses/bilinear/spectrum_facts.h"
@@ -19,45 +21,6 @@ constexpr uint64_t kProbeStream = 1;
 // Largest relative error of the quadratic forms (sheet of the method: 1e-9 in float64, 1e-4 in
 // float32).
 double FidelityTolerance(at::ScalarType dtype) { return dtype == at::kDouble ? 1e-9 : 1e-4; }
-
-struct Data {
-  at::Tensor inputs;  // [N, n] as stored; undefined without data
-  at::Tensor labels;  // int64 [N]; undefined without labels
-
-  bool any() const { return inputs.defined() && inputs.size(0) > 0; }
-};
-
-absl::Status CheckRows(const at::Tensor& inputs) {
-  const absl::Status finite = CheckFinite("inputs", inputs);
-  if (finite.ok()) return finite;
-  const at::Tensor bad = at::isfinite(inputs).all(1).logical_not();
-  return absl::InvalidArgumentError(absl::StrCat(
-      "data, row ", bad.to(at::kByte).argmax().item<int64_t>(), ": ", finite.message()));
-}
-
-absl::Status CheckLabels(const at::Tensor& labels, int64_t outputs) {
-  const at::Tensor wrong = at::logical_or(labels < 0, labels >= outputs);
-  if (!wrong.any().item<bool>()) return absl::OkStatus();
-  const int64_t row = wrong.to(at::kByte).argmax().item<int64_t>();
-  return absl::OutOfRangeError(absl::StrCat("data, row ", row, ": the label is ",
-                                            labels[row].item<int64_t>(), "; 0..", outputs - 1,
-                                            " is allowed"));
-}
-
-absl::StatusOr<Data> ReadData(const Inputs& inputs, const LayerShapes& shapes) {
-  Data data;
-  const Artifact* artifact = inputs.Find("data");
-  if (artifact == nullptr) return data;
-  ASSIGN_OR_RETURN(data.inputs, artifact->Tensor(artifact->header.Role("inputs")->name));
-  data.inputs = data.inputs.reshape({data.inputs.size(0), shapes.inputs});
-  RETURN_IF_ERROR(CheckRows(data.inputs));
-  if (const auto* labels = artifact->header.Role("labels")) {
-    ASSIGN_OR_RETURN(const at::Tensor stored, artifact->Tensor(labels->name));
-    data.labels = stored.to(at::kLong);
-    RETURN_IF_ERROR(CheckLabels(data.labels, shapes.outputs));
-  }
-  return data;
-}
 
 // The run, step by step. Progress is told per phase: each has its share of the whole.
 class Run {
@@ -106,7 +69,7 @@ class Run {
                      ReadLayerShapes(model_.header, directions_ ? &directions_->header : nullptr,
                                      params.Layer()));
     ASSIGN_OR_RETURN(layer_, ReadOutputs(params.centre, params.rows));
-    ASSIGN_OR_RETURN(data_, ReadData(inputs_, facts_.shapes));
+    ASSIGN_OR_RETURN(data_, ReadEvaluationData(inputs_, facts_.shapes));
     const Artifact* data = inputs_.Find("data");
     facts_.sizes = SizesOf(params, facts_.shapes, data ? data->header.Role("inputs") : nullptr);
     facts_.directions_given = directions_ != nullptr;
@@ -146,20 +109,22 @@ class Run {
     }
     const bool null = facts_.sizes.null_draws > 0;
     const at::Tensor probes = Probes();
-    ASSIGN_OR_RETURN(
-        facts_.spectra,
-        DecomposeOutputs(
-            layer_, coordinates_, probes,
-            {.kept = facts_.sizes.kept, .solver = facts_.params.solver, .seed = context_.seed()},
-            Phase(0.05, null ? 0.3 : 0.9, "eigenvectors")));
+    std::optional<Explainer> explainer = MakeExplainer();
+    ASSIGN_OR_RETURN(facts_.spectra,
+                     DecomposeOutputs(layer_, coordinates_, probes,
+                                      {.kept = facts_.sizes.kept,
+                                       .values = facts_.sizes.values,
+                                       .seed = context_.seed(),
+                                       .explainer = explainer.has_value() ? &*explainer : nullptr},
+                                      Phase(0.05, null ? 0.3 : 0.9, "eigenvectors")));
     facts_.fidelity_error = FidelityError(layer_, probes, facts_.spectra.quadratic);
     if (!(facts_.fidelity_error <= FidelityTolerance(dtype_))) {
       return absl::FailedPreconditionError(absl::StrCat(
           "not bilinear: quadratic forms miss the layer's outputs by ", facts_.fidelity_error,
           " of the largest; at most ", FidelityTolerance(dtype_), " is allowed"));
     }
-    // On the CPU: cumulative sums have no deterministic form on CUDA.
-    facts_.measures = MeasureSpectrum(facts_.spectra.eigenvalues.to(at::kCPU));
+    if (explainer.has_value()) facts_.explanations = explainer->Take();
+    Measure();
     facts_.zero = facts_.spectra.eigenvalues.select(1, 0) == 0;
     for (const auto& [role, name] : facts_.shapes.roles.names) {
       if (role.ends_with("_bias")) {
@@ -168,6 +133,27 @@ class Run {
       }
     }
     return absl::OkStatus();
+  }
+
+  // On the CPU: cumulative sums have no deterministic form on CUDA.
+  void Measure() {
+    const at::Tensor values = facts_.spectra.eigenvalues.to(at::kCPU);
+    if (!facts_.sizes.top_only()) {
+      facts_.measures = MeasureSpectrum(values);
+      return;
+    }
+    const int64_t rank_max = std::min(facts_.sizes.rank, 2 * facts_.shapes.hidden);
+    const int64_t rest = std::max<int64_t>(rank_max - facts_.sizes.values, 0);
+    SpectrumBounds bounds = BoundSpectrum(values, facts_.spectra.stable_rank.to(at::kCPU), rest);
+    facts_.measures = std::move(bounds.low);
+    facts_.effective_rank_high = std::move(bounds.effective_rank_high);
+  }
+
+  std::optional<Explainer> MakeExplainer() {
+    if (facts_.params.samples.empty()) return std::nullopt;
+    const at::Tensor chosen = at::tensor(facts_.params.samples, at::kLong);
+    facts_.explained_inputs = data_.inputs.index_select(0, chosen).to(layer_.left.options());
+    return Explainer(layer_, facts_.explained_inputs);
   }
 
   // Samples of the data, or normal numbers, over the raw input.
@@ -206,11 +192,6 @@ class Run {
       facts_.accuracy = right.to(at::kDouble).mean().item<double>();
       RETURN_IF_ERROR(CompareWithClasses());
     }
-    if (facts_.params.samples.empty()) return absl::OkStatus();
-    const at::Tensor chosen = at::tensor(facts_.params.samples, at::kLong);
-    facts_.explained_inputs = data_.inputs.index_select(0, chosen).to(layer_.left.options());
-    ASSIGN_OR_RETURN(facts_.explanations, Explain(layer_, coordinates_, facts_.explained_inputs,
-                                                  Phase(0.95, 0.98, "explanations")));
     return absl::OkStatus();
   }
 
@@ -236,7 +217,7 @@ class Run {
   const Artifact& model_;
   const Artifact* const directions_;
   at::ScalarType dtype_;
-  Data data_;
+  EvaluationData data_;
   BilinearLayer layer_;
   Coordinates coordinates_;
   SpectrumFacts facts_;

@@ -1,14 +1,10 @@
-// bilinear.spectrum as a whole: hand cases, invariances, degenerate cases, errors, and committed
-// networks.
+// bilinear.spectrum as a whole: hand cases, choices, degenerate cases and errors.
 #include <ATen/Parallel.h>
 
 #include <cmath>
 #include <limits>
 
-#include "core/analyses/analysis.h"
-#include "core/numerics/random.h"
-#include "core/tensor/tensors.h"
-#include "tests/support/artifacts.h"
+#include "core/analyses/bilinear/spectrum_testing.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/tensors.h"
 
@@ -26,34 +22,6 @@ using ::radiograph::testing::StatusIs;
 using ::radiograph::testing::Vector;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-
-using Tensors = std::map<std::string, at::Tensor>;
-using Artifacts = std::map<std::string, Artifact>;
-
-constexpr absl::string_view kNoDraws = R"({"null_draws": 0})";
-
-absl::StatusOr<Result> XRay(const Tensors& model, absl::string_view params = kNoDraws) {
-  return RunAnalysis("bilinear.spectrum", params, {{"model", ArtifactOf(model)}});
-}
-
-at::Tensor Normal(uint64_t stream, at::IntArrayRef shape) {
-  return RandomNormal({.seed = 21, .stream = stream}, shape);
-}
-
-// Hand case H1 of the method, with its projection as head: logits U (L z * R z).
-Tensors H1() {
-  return {{"blocks.0.w_l", Matrix({{1, 2}, {0, 1}, {1, -1}})},
-          {"blocks.0.w_r", Matrix({{0, 1}, {1, 1}, {2, 0}})},
-          {"head.weight", Matrix({{1, 0, 0}, {1, -1, 2}})}};
-}
-
-// d = 8, m = 6, n = 12, C = 3.
-Tensors RandomModel() {
-  return {{"embed.weight", Normal(1, {8, 12})},
-          {"blocks.0.w_l", Normal(2, {6, 8})},
-          {"blocks.0.w_r", Normal(3, {6, 8})},
-          {"head.weight", Normal(4, {3, 6})}};
-}
 
 TEST(BilinearSpectrum, HandCase) {
   ASSERT_OK_AND_ASSIGN(const Result result, XRay(H1()));
@@ -155,118 +123,6 @@ TEST(BilinearSpectrum, CentringSubtractsTheMeanOfAllOutputs) {
   EXPECT_LT(Distance(ArrayOf(asked, "eigenvalues"), ArrayOf(by_hand, "eigenvalues")), 1e-12);
 }
 
-// The function of a layer doesn't change, nor may any number of its X-ray in input space.
-TEST(BilinearSpectrum, InvariantUnderWhatLeavesTheFunctionAlone) {
-  const Tensors base = RandomModel();
-  const at::Tensor order = at::tensor({3, 1, 5, 0, 2, 4}, at::kLong);
-  const at::Tensor scale = Vector({2, -1, 0.5, 3, -4, 1}).unsqueeze(1);
-  const at::Tensor flip = Vector({1, 0, 0, 1, 1, 0}).unsqueeze(1);
-  const at::Tensor basis = at::eye(8, at::kDouble) + 0.2 * Normal(7, {8, 8});
-  struct Case {
-    const char* name;
-    std::function<void(Tensors&)> change;
-  };
-  const Case cases[] = {
-      {"neurons permuted",
-       [&](Tensors& t) {
-         for (const char* side : {"blocks.0.w_l", "blocks.0.w_r"})
-           t[side] = t[side].index_select(0, order);
-         t["head.weight"] = t["head.weight"].index_select(1, order);
-       }},
-      {"neurons scaled",
-       [&](Tensors& t) {
-         t["blocks.0.w_l"] = t["blocks.0.w_l"] * scale;
-         t["head.weight"] = t["head.weight"] / scale.t();
-       }},
-      {"signs of both sides flipped",
-       [&](Tensors& t) {
-         for (const char* side : {"blocks.0.w_l", "blocks.0.w_r"})
-           t[side] = t[side] * (1 - 2 * flip);
-       }},
-      {"sides swapped",
-       [&](Tensors& t) {
-         const at::Tensor left = t["blocks.0.w_l"], right = t["blocks.0.w_r"];
-         t["blocks.0.w_l"] = left + flip * (right - left);
-         t["blocks.0.w_r"] = right + flip * (left - right);
-       }},
-      {"basis of the embedding changed",
-       [&](Tensors& t) {
-         t["embed.weight"] = at::matmul(basis, t["embed.weight"]);
-         for (const char* side : {"blocks.0.w_l", "blocks.0.w_r"}) {
-           t[side] = at::matmul(t[side], at::linalg_inv(basis));
-         }
-       }},
-  };
-  ASSERT_OK_AND_ASSIGN(const Result before, XRay(base));
-  const double largest = ArrayOf(before, "eigenvalues").abs().max().item<double>();
-  for (const Case& c : cases) {
-    Tensors changed = base;
-    c.change(changed);
-    ASSERT_OK_AND_ASSIGN(const Result after, XRay(changed));
-    EXPECT_LT(Distance(ArrayOf(after, "eigenvalues"), ArrayOf(before, "eigenvalues")),
-              1e-11 * largest)
-        << c.name;
-    EXPECT_LT(Distance(ArrayOf(after, "eigenvectors_input").narrow(1, 0, 4),
-                       ArrayOf(before, "eigenvectors_input").narrow(1, 0, 4)),
-              1e-8)
-        << c.name;
-  }
-}
-
-TEST(BilinearSpectrum, RotatingTheInputRotatesTheVectorsOnly) {
-  const at::Tensor rotation = HaarOrthogonal({.seed = 22}, 12);
-  Tensors rotated = RandomModel();
-  rotated["embed.weight"] = at::matmul(rotated["embed.weight"], rotation.t());  // x -> rotation x
-  ASSERT_OK_AND_ASSIGN(const Result before, XRay(RandomModel()));
-  ASSERT_OK_AND_ASSIGN(const Result after, XRay(rotated));
-  EXPECT_LT(Distance(ArrayOf(after, "eigenvalues"), ArrayOf(before, "eigenvalues")), 1e-11);
-  const at::Tensor expected = at::matmul(ArrayOf(before, "eigenvectors_input"), rotation.t());
-  const at::Tensor cosines =
-      (ArrayOf(after, "eigenvectors_input") * expected).sum(-1).abs().narrow(1, 0, 4);
-  EXPECT_LT(Distance(cosines, at::ones_like(cosines)), 1e-9);
-}
-
-TEST(BilinearSpectrum, ScalingADirectionScalesItsEigenvaluesOnly) {
-  Tensors scaled = RandomModel();
-  scaled["head.weight"] = scaled["head.weight"] * Vector({3, 1e-8, 1e8}).unsqueeze(1);
-  ASSERT_OK_AND_ASSIGN(const Result before, XRay(RandomModel()));
-  ASSERT_OK_AND_ASSIGN(const Result after, XRay(scaled));
-  EXPECT_TRUE(at::allclose(ArrayOf(after, "eigenvalues"),
-                           ArrayOf(before, "eigenvalues") * Vector({3, 1e-8, 1e8}).unsqueeze(1),
-                           1e-9, 1e-12));
-  EXPECT_LT(Distance(ArrayOf(after, "effective_rank"), ArrayOf(before, "effective_rank")), 1e-10);
-}
-
-TEST(BilinearSpectrum, TraceAndFrobeniusNorm) {
-  Tensors model = RandomModel();
-  ASSERT_OK_AND_ASSIGN(const Result result, XRay(model));
-  const at::Tensor left = at::matmul(model["blocks.0.w_l"], model["embed.weight"]);
-  const at::Tensor right = at::matmul(model["blocks.0.w_r"], model["embed.weight"]);
-  at::Tensor q = at::einsum("om,mi,mj->oij", {model["head.weight"], left, right});
-  q = (q + q.mT()) / 2;
-  const at::Tensor lambda = ArrayOf(result, "eigenvalues");
-  EXPECT_LT(Distance(lambda.sum(1), q.diagonal(0, 1, 2).sum(1)), 1e-10);
-  EXPECT_LT(Distance(lambda.square().sum(1).sqrt(), q.square().sum({1, 2}).sqrt()), 1e-10);
-}
-
-TEST(BilinearSpectrum, VectorsOfInputSpaceAreOrthonormalThoseOfEmbedArePictures) {
-  ASSERT_OK_AND_ASSIGN(const Result input, XRay(RandomModel()));
-  const at::Tensor v = ArrayOf(input, "eigenvectors_input")[0];
-  EXPECT_LT(Distance(at::matmul(v, v.t()), at::eye(8, at::kDouble)), 1e-12);
-  ASSERT_OK_AND_ASSIGN(const Result embed,
-                       XRay(RandomModel(), R"({"null_draws": 0, "space": "embed"})"));
-  // In both, lambda (v . x)^2 adds up to the output.
-  const at::Tensor x = Normal(8, {12});
-  for (const Result* result : {&input, &embed}) {
-    const at::Tensor overlap = at::matmul(ArrayOf(*result, "eigenvectors_input"), x);
-    const at::Tensor sum = (ArrayOf(*result, "eigenvalues") * overlap.square()).sum(1);
-    Tensors model = RandomModel();
-    const at::Tensor z = at::mv(model["embed.weight"], x);
-    const at::Tensor hidden = at::mv(model["blocks.0.w_l"], z) * at::mv(model["blocks.0.w_r"], z);
-    EXPECT_LT(Distance(sum, at::mv(model["head.weight"], hidden)), 1e-9);
-  }
-}
-
 TEST(BilinearSpectrum, RankIsAtMostTwiceTheNeurons) {
   ASSERT_OK_AND_ASSIGN(const Result result, XRay({{"blocks.0.w_l", Normal(1, {1, 6})},
                                                   {"blocks.0.w_r", Normal(2, {1, 6})},
@@ -360,97 +216,6 @@ TEST(BilinearSpectrum, AssumingBilinearIsTheFirstFinding) {
       RunAnalysis("bilinear.spectrum", R"({"assume_bilinear": true})", {{"model", model}}));
   EXPECT_EQ(result.findings.front().code, "ASSUMED_BILINEAR");
   EXPECT_THAT(result.findings.front().text, HasSubstr("silu"));
-}
-
-// With one neuron the largest |eigenvalue| is p (|l . r| + |l| |r|) / 2: rotations keep |l| and
-// |r|, so that it lies between p |l| |r| / 2 and p |l| |r|.
-TEST(BilinearSpectrum, RotationsOfTheNullKeepNorms) {
-  ASSERT_OK_AND_ASSIGN(const Result result, XRay({{"blocks.0.w_l", Normal(1, {1, 5})},
-                                                  {"blocks.0.w_r", Normal(2, {1, 5})},
-                                                  {"head.weight", Matrix({{2}})}},
-                                                 R"({"null_draws": 50})"));
-  const double bound = 2 * (Normal(1, {5}).norm() * Normal(2, {5}).norm()).item<double>();
-  const double threshold = ArrayOf(result, "null_threshold").item<double>();
-  EXPECT_GT(threshold, 0.8 * bound);  // of 50 draws one comes near
-  EXPECT_LE(threshold, bound * (1 + 1e-12));
-}
-
-// A layer whose sides are random has nothing to find: p of its first eigenvalue is uniform on 1/21
-// ... 21/21, with mean 0.524 and deviation 0.29; the mean of 60 has deviation 0.037, the limit is 5
-// of them.
-TEST(BilinearSpectrum, RandomLayersAreNotSignificantAlignedOnesAre) {
-  double sum = 0;
-  for (uint64_t i = 0; i < 60; ++i) {
-    ASSERT_OK_AND_ASSIGN(const Result random, XRay({{"blocks.0.w_l", Normal(100 + i, {6, 8})},
-                                                    {"blocks.0.w_r", Normal(200 + i, {6, 8})},
-                                                    {"head.weight", Normal(300 + i, {1, 6})}},
-                                                   "{}"));
-    sum += ArrayOf(random, "p_values")[0][0].item<double>();
-  }
-  EXPECT_NEAR(sum / 60, 0.524, 0.19);
-  ASSERT_OK_AND_ASSIGN(const Result aligned, XRay({{"blocks.0.w_l", Normal(1, {6, 8})},
-                                                   {"blocks.0.w_r", Normal(1, {6, 8})},
-                                                   {"head.weight", at::ones({1, 6}, at::kDouble)}},
-                                                  "{}"));
-  EXPECT_EQ(ArrayOf(aligned, "p_values")[0][0].item<double>(), 1.0 / 21);
-}
-
-absl::StatusOr<Result> XRayWithData(const Tensors& model, const Tensors& data,
-                                    absl::string_view params = kNoDraws) {
-  return RunAnalysis("bilinear.spectrum", params,
-                     {{"model", ArtifactOf(model)}, {"data", ArtifactOf(data)}});
-}
-
-TEST(BilinearSpectrum, DataByHand) {
-  ASSERT_OK_AND_ASSIGN(const Result result,
-                       XRayWithData(H1(),
-                                    {{"inputs", Matrix({{1, 2}, {0.01, 0}})},
-                                     {"labels", at::tensor({0, 0}, at::kLong)}},
-                                    R"({"null_draws": 0, "samples": [0]})"));
-  EXPECT_LT(Distance(ArrayOf(result, "logits"), Matrix({{10, 0}, {0, 4e-4}})), 1e-13);
-  EXPECT_EQ(*MetricOf(result, "accuracy").value, 0.5);
-  // Output 1: 5 (v . x)^2 with v = (2, -1) / sqrt 5 is 0 and 4e-4. Output 0 fires for the first
-  // sample.
-  EXPECT_NEAR(ArrayOf(result, "contributions_mean")[1][0].item<double>(), 2e-4, 1e-13);
-  EXPECT_EQ(ArrayOf(result, "firing_frequency")[1][0].item<double>(), 0);
-  EXPECT_EQ(ArrayOf(result, "firing_frequency")[0][0].item<double>(), 0.5);
-  double sum = 0;
-  for (const auto& row : result.tables[1].rows) {
-    if (std::get<std::string>(row[1]) == "0") sum += std::get<double>(row[5]);
-  }
-  EXPECT_NEAR(sum, 10, 1e-12);
-}
-
-TEST(BilinearSpectrum, MetricsWithoutDataSayWhy) {
-  ASSERT_OK_AND_ASSIGN(const Result bare, XRay(H1()));
-  EXPECT_EQ(MetricOf(bare, "accuracy").value, std::nullopt);
-  EXPECT_EQ(MetricOf(bare, "accuracy").reason, "NO_DATA");
-  EXPECT_EQ(MetricOf(bare, "significant_mean").reason, "NO_DRAWS");
-  ASSERT_OK_AND_ASSIGN(const Result unlabelled, XRayWithData(H1(), {{"inputs", Matrix({{1, 2}})}}));
-  EXPECT_EQ(MetricOf(unlabelled, "accuracy").reason, "NO_LABELS");
-  ASSERT_OK_AND_ASSIGN(const Result empty,
-                       XRayWithData(H1(), {{"inputs", at::zeros({0, 2}, at::kDouble)}}));
-  EXPECT_EQ(MetricOf(empty, "accuracy").reason, "NO_DATA");
-}
-
-TEST(BilinearSpectrum, DataOfOtherNumbersAndShapes) {
-  const at::Tensor bytes = at::tensor({0, 255, 3, 4, 5, 6, 7, 8}, at::kByte).reshape({4, 2, 1});
-  ASSERT_OK_AND_ASSIGN(const Result result, XRayWithData(H1(), {{"inputs", bytes}}));
-  EXPECT_EQ(ArrayOf(result, "logits").sizes(), (at::IntArrayRef{4, 2}));
-  // All-zero data has no second moments: the ridge alone keeps space data defined.
-  ASSERT_OK_AND_ASSIGN(const Result zero,
-                       XRayWithData(H1(), {{"inputs", at::zeros({3, 2}, at::kDouble)}},
-                                    R"({"null_draws": 0, "space": "data"})"));
-  EXPECT_TRUE(ArrayOf(zero, "eigenvalues").isfinite().all().item<bool>());
-}
-
-TEST(BilinearSpectrum, WrongDataIsNamedByRow) {
-  EXPECT_THAT(XRayWithData(H1(), {{"inputs", Matrix({{1, 2}, {0, 0}})},
-                                  {"labels", at::tensor({0, 2}, at::kLong)}}),
-              StatusIs(absl::StatusCode::kOutOfRange, HasSubstr("row 1: the label is 2; 0..1")));
-  EXPECT_THAT(
-      XRayWithData(H1(), {{"inputs", Matrix({{1, 2}, {0, std::nan("")}})}}),
-      StatusIs(absl::StatusCode::kInvalidArgument, AllOf(HasSubstr("row 1"), HasSubstr("nan"))));
 }
 
 TEST(BilinearSpectrum, BytesDoNotDependOnThreads) {

@@ -42,14 +42,23 @@ struct SpectrumSizes {
   int64_t outputs = 0;  // C: rows analysed
   int64_t rank = 0;     // r: eigenvalues of each
   int64_t kept = 0;     // eigenvectors of each: k, at most r
+  int64_t values = 0;   // eigenvalues of each: r, or k with solver=topk
   int64_t null_draws = 0;
   int64_t samples = 0;  // N of the data, 0 without
+  int64_t data_bytes = 0;
+
+  bool top_only() const { return values < rank; }
 };
 inline constexpr int64_t kNullDraws = 20;
 inline constexpr int64_t kNullWorkMax =
     1'000'000'000;  // of C d^3: beyond it the default is no draws
 SpectrumSizes SizesOf(const SpectrumParams& params, const LayerShapes& shapes,
                       const safetensors::TensorInfo* data);
+
+// Constants and functions of shapes alone, never of free memory: results depend on them.
+inline constexpr int64_t kChunkNumbers = 1 << 20;  // that a batch of samples makes
+// Matrices [r, r], of m neurons, in work at a time: threads on the CPU, a batch elsewhere.
+int64_t MatricesAtOnce(int64_t rank, int64_t hidden);
 
 SpecOf<SpectrumParams> SpectrumSpec();
 absl::StatusOr<Plan> PlanSpectrum(const SpectrumParams& params, const Headers& headers);

@@ -75,8 +75,8 @@ SpecOf<SpectrumParams> SpectrumSpec() {
       .Param("k", &P::k, {.min = 1, .max = 4096}, "eigenvectors kept per output")
       .EnumParam("solver", &P::solver, {{"full", Solver::kFull}, {"topk", Solver::kTopK}},
                  "full: all eigenvalues; topk: the k largest alone, by subspace iteration, which "
-                 "is faster where "
-                 "a spectrum falls and bounds what needs all of them")
+                 "bounds what "
+                 "needs all of them; quicker only for wide layers whose spectra fall")
       .Param("null_draws", &P::null_draws, {.min = 0, .max = 1000},
              "random rotations of L and R that say which eigenvalues are more than chance; null: "
              "20, or 0 when "

@@ -153,7 +153,7 @@ TEST_F(CliTest, EveryShellCompletesCommandsAndFlags) {
                     HasSubstr("COMP_WORDS[COMP_CWORD]"), HasSubstr("compgen -W \"$offered\"")));
   EXPECT_THAT(Run({"completion", "zsh"}).out,
               AllOf(StartsWith("#compdef radiograph\n"), HasSubstr("${(j: :)words[2,CURRENT-1]}"),
-                    HasSubstr("    jobs) offered=\"cancel get ls wait watch\" ;;\n"),
+                    HasSubstr("    jobs) offered=\"cancel get ls retry rm wait watch\" ;;\n"),
                     HasSubstr("\"completion\"*) offered=\"bash zsh fish --endpoint")));
   EXPECT_THAT(Run({"completion", "fish"}).out,
               AllOf(HasSubstr("'jobs' (__radiograph_line)\" -f -a wait -d '"),

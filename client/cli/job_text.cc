@@ -46,6 +46,7 @@ std::string AttemptText(const v1::Attempt& attempt) {
   std::string text =
       absl::StrCat(attempt.slot(), "  ", attempt.outcome().empty() ? "running" : attempt.outcome());
   if (!attempt.error().message().empty()) absl::StrAppend(&text, ": ", attempt.error().message());
+  if (!attempt.help().empty()) absl::StrAppend(&text, "; ", attempt.help());
   absl::string_view tail = absl::StripTrailingAsciiWhitespace(attempt.stderr_tail());
   if (!tail.empty()) absl::StrAppend(&text, "; last words: ", tail.substr(tail.rfind('\n') + 1));
   return text;
@@ -75,6 +76,11 @@ absl::Status PrintJob(Console& console, Format format, const v1::Job& job) {
   add("seed", absl::StrCat(job.seed()));
   add("created", TimeText(job.create_time()));
   add("ended", TimeText(job.end_time()));
+  if (job.has_deadline()) add("deadline", TimeText(job.deadline()));
+  add("does over again", job.retry_of());
+  if (!job.differs_from().empty()) {
+    add("warning", absl::StrCat("an equal engine made another result in job ", job.differs_from()));
+  }
   if (job.cache_hit()) add("cache", "hit: nothing ran");
   for (const v1::Attempt& attempt : job.attempts()) {
     add(absl::StrCat("attempt ", attempt.number()), AttemptText(attempt));

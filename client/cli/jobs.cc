@@ -1,4 +1,4 @@
-// radiograph jobs ls | get | watch | wait | cancel
+// radiograph jobs ls | get | watch | wait | cancel | retry | rm
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/ascii.h"
@@ -98,6 +98,21 @@ absl::StatusOr<ExitCode> Cancel(Cli& cli, const Args& args) {
   return ExitCode::kSuccess;
 }
 
+absl::StatusOr<ExitCode> Retry(Cli& cli, const Args& args) {
+  ASSIGN_OR_RETURN(Format format, FormatOf(args));
+  ASSIGN_OR_RETURN(Client * client, cli.client(args));
+  ASSIGN_OR_RETURN(v1::Job job, client->RetryJob(args.positionals()[0]));
+  cli.console.Say(absl::StrCat("Job ", job.id(), " does it over again."));
+  RETURN_IF_ERROR(PrintJob(cli.console, format, job));
+  return ExitCode::kSuccess;
+}
+
+absl::StatusOr<ExitCode> Rm(Cli& cli, const Args& args) {
+  ASSIGN_OR_RETURN(Client * client, cli.client(args));
+  for (const std::string& id : args.positionals()) RETURN_IF_ERROR(client->DeleteJob(id));
+  return ExitCode::kSuccess;
+}
+
 }  // namespace
 
 std::vector<Command> JobCommands() {
@@ -140,7 +155,20 @@ std::vector<Command> JobCommands() {
            .summary = "asks a job to stop",
            .positionals_min = 1,
            .positionals_max = 1000,
-           .run = &Cancel}};
+           .run = &Cancel},
+          {.name = "jobs retry",
+           .positionals = "JOB",
+           .summary = "a new job for the work of one that failed or was cancelled",
+           .flags = {format},
+           .positionals_min = 1,
+           .positionals_max = 1,
+           .run = &Retry},
+          {.name = "jobs rm",
+           .positionals = "JOB...",
+           .summary = "forgets ended jobs",
+           .positionals_min = 1,
+           .positionals_max = 1000,
+           .run = &Rm}};
 }
 
 }  // namespace radiograph::cli

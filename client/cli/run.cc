@@ -1,6 +1,7 @@
 // radiograph run
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -20,10 +21,13 @@
 namespace radiograph::cli {
 namespace {
 
+constexpr int64_t kMaxAttemptsMax = 20;  // as the server has it
+
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
 absl::Status CheckFlags(const Args& args) {
-  for (const char* flag : {"no-wait", "watch", "cache", "timeout", "endpoint", "device"}) {
+  for (const char* flag : {"no-wait", "watch", "cache", "timeout", "endpoint", "device", "priority",
+                           "deadline", "max-attempts"}) {
     if (args.Has("local") && args.Has(flag)) {
       return UsageError(absl::StrCat(Dashed(flag), " speaks of a server; leave it or --local out"));
     }
@@ -46,6 +50,25 @@ absl::StatusOr<v1::CacheMode> CacheOf(const Args& args) {
   if (word == "refresh") return v1::REFRESH;
   if (word == "bypass") return v1::BYPASS;
   return UsageError(absl::StrCat("--cache is \"", word, "\"; use, refresh and bypass are allowed"));
+}
+
+// When and how urgently it is to run.
+absl::Status SetSchedule(const Args& args, v1::CreateJobRequest& request) {
+  v1::JobPriority priority = v1::NORMAL;
+  const std::string word = absl::AsciiStrToUpper(args.Get("priority"));
+  if (!word.empty() && !v1::JobPriority_Parse(word, &priority)) {
+    return UsageError(absl::StrCat("--priority is \"", args.Get("priority"),
+                                   "\"; high, normal and low are allowed"));
+  }
+  request.set_priority(priority);
+  ASSIGN_OR_RETURN(int64_t attempts, args.Integer("max-attempts", 0, 1, kMaxAttemptsMax));
+  request.set_max_attempts(static_cast<int32_t>(attempts));
+  if (!args.Has("deadline")) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const absl::Duration deadline, args.Duration("deadline", {}));
+  request.mutable_timeout()->set_seconds(absl::ToInt64Seconds(deadline));
+  const absl::Duration rest = deadline - absl::Seconds(absl::ToInt64Seconds(deadline));
+  request.mutable_timeout()->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<const v1::AnalysisInput*> FindInput(const v1::Analysis& analysis,
@@ -82,6 +105,7 @@ absl::StatusOr<v1::CreateJobRequest> MakeRequest(Cli& cli, Client& client, const
   ASSIGN_OR_RETURN(v1::CacheMode cache, CacheOf(args));
   request.set_cache(cache);
   request.set_device_kind(args.Get("device"));
+  RETURN_IF_ERROR(SetSchedule(args, request));
   ASSIGN_OR_RETURN(Pairs inputs, args.Pairs("input"));
   ASSIGN_OR_RETURN(v1::Analysis analysis, client.GetAnalysis(request.analysis()));
   ASSIGN_OR_RETURN(Json params, ReadParams(analysis, args));
@@ -203,6 +227,11 @@ Command RunCommand() {
             .value = "MODE",
             .help = "use (default), refresh or bypass finished work"},
            {.name = "device", .value = "KIND", .help = "cpu or cuda; any"},
+           {.name = "priority", .value = "CLASS", .help = "high, normal (default) or low"},
+           {.name = "deadline",
+            .value = "TIME",
+            .help = "the job fails when it has not ended 30s, 10m, 1h from now"},
+           {.name = "max-attempts", .value = "N", .help = "that may crash or be lost, 1..20; 3"},
            FormatFlag()},
       .positionals_min = 1,
       .positionals_max = 1,

@@ -131,4 +131,21 @@ absl::StatusOr<v1::Job> Client::CancelJob(absl::string_view id) {
       [&](auto* context, auto* out) { return session_->jobs->Cancel(context, request, out); });
 }
 
+absl::StatusOr<v1::Job> Client::RetryJob(absl::string_view id) {
+  v1::RetryJobRequest request;
+  request.set_id(std::string(id));
+  request.set_request_id(RandomUuid());
+  return session_->Call<v1::Job>(
+      [&](auto* context, auto* out) { return session_->jobs->Retry(context, request, out); });
+}
+
+absl::Status Client::DeleteJob(absl::string_view id) {
+  v1::DeleteJobRequest request;
+  request.set_id(std::string(id));
+  return session_
+      ->Call<google::protobuf::Empty>(
+          [&](auto* context, auto* out) { return session_->jobs->Delete(context, request, out); })
+      .status();
+}
+
 }  // namespace radiograph

@@ -127,6 +127,10 @@ class Client {
                                   absl::Duration timeout = absl::InfiniteDuration(),
                                   std::stop_token stop = {});
   absl::StatusOr<v1::Job> CancelJob(absl::string_view id);
+  // A new job that does the work of one that FAILED or was CANCELLED over again.
+  absl::StatusOr<v1::Job> RetryJob(absl::string_view id);
+  // Forgets an ended job.
+  absl::Status DeleteJob(absl::string_view id);
 
   // The files of a SUCCEEDED job into `folder`, which is made; files of the same names are
   // replaced.

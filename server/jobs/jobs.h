@@ -56,8 +56,8 @@ struct JobsObserver {
 
 struct JobsOptions {
   absl::Duration lease_term = absl::Seconds(30);
-  int64_t queued_jobs_max = 10'000;
-  int64_t queued_jobs_per_tenant_max = 5'000;
+  int64_t queued_jobs_max = 20'000;
+  int64_t queued_jobs_per_tenant_max = 10'000;
   int64_t running_jobs_per_tenant_max = 1024;
   int64_t slots_max = 1024;
   absl::Duration progress_interval = absl::Seconds(1);  // between durable progress events of a job

@@ -25,6 +25,8 @@
 namespace radiograph {
 namespace {
 
+constexpr int64_t kManyJobs = 1'000'000;
+
 void Check(const absl::Status& status) {
   if (status.ok()) return;
   std::fprintf(stderr, "%s\n", status.ToString().c_str());
@@ -41,7 +43,8 @@ struct Server {
   Server()
       : folder(Get(TemporaryFolder::Make())),
         store(Get(Store::Open({.folder = folder.path()}, &clock, &disk))),
-        jobs(Get(Jobs::Open({.queued_jobs_max = 1'000'000}, store.get(), &clock, &errands, {}))) {
+        jobs(Get(Jobs::Open({.queued_jobs_max = kManyJobs, .queued_jobs_per_tenant_max = kManyJobs},
+                            store.get(), &clock, &errands, {}))) {
     errands.Start();
   }
 

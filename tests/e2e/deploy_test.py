@@ -1,4 +1,4 @@
-"""deploy/run and deploy/set-up on a machine where everything is there already."""
+"""deploy/run and deploy/set-up on a machine where everything is there already; what deploy/ says to containers."""
 
 import os
 import pathlib
@@ -7,7 +7,9 @@ import signal
 import subprocess
 import unittest
 
-from programs import DEADLINE, ROOT
+import yaml
+
+from programs import BIN, DEADLINE, ROOT
 
 
 def deploy(script, *arguments):
@@ -49,6 +51,35 @@ class Run(unittest.TestCase):
         answer = deploy("set-up", "--torch=/nowhere")
         self.assertEqual(answer.returncode, 1, answer.stdout)
         self.assertIn("--torch is /nowhere; it must be cpu, cuda or a folder that holds", answer.stdout)
+
+
+class Containers(unittest.TestCase):
+    """Without building an image: deploy/image-test does that."""
+
+    PROGRAMS = {"server": "radiographd", "worker": "radiograph-worker"}
+
+    def help_of(self, name, *flags):
+        answer = subprocess.run([BIN / self.PROGRAMS[name], *flags, "--help"], capture_output=True, text=True, timeout=DEADLINE)
+        self.assertEqual(answer.returncode, 0, answer.stderr)
+        return answer.stdout
+
+    def test_compose_gives_flags_that_the_programs_take(self):
+        services = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())["services"]
+        for name in self.PROGRAMS:
+            self.help_of(name, *services[name]["command"])
+
+    def test_the_images_set_variables_that_the_programs_read(self):
+        stages = re.split(r"^FROM .* AS (\w+)$", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
+        for name, stage in zip(stages[1::2], stages[2::2]):
+            variables = re.findall(r"\b(RADIOGRAPH_\w+)=", stage)
+            self.assertEqual(bool(variables), name in self.PROGRAMS)
+            for variable in variables:
+                self.assertIn(f"environment: {variable}\n", self.help_of(name))
+
+    def test_prometheus_takes_its_configuration(self):
+        answer = subprocess.run(["promtool", "check", "config", ROOT / "deploy/prometheus.yml"],
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=DEADLINE)
+        self.assertEqual(answer.returncode, 0, answer.stdout)
 
 
 if __name__ == "__main__":

@@ -65,7 +65,10 @@ void Fuzz(absl::string_view bytes) {
   if (!architecture.ok()) return CheckRefusal(architecture.status());
   absl::StatusOr<Architecture> again = Architecture::FromJson(architecture->ToJson());
   FUZZ_CHECK(again.ok());
-  FUZZ_CHECK(*CanonicalJson(again->ToJson()) == *CanonicalJson(architecture->ToJson()));
+  // A dimension beyond 2^53 (beside one of 0) is no JSON number: the input's digest refuses it.
+  absl::StatusOr<std::string> canonical = CanonicalJson(architecture->ToJson());
+  if (!canonical.ok()) return CheckRefusal(canonical.status());
+  FUZZ_CHECK(*CanonicalJson(again->ToJson()) == *canonical);
   CheckPlans({.architecture = *architecture, .tensors = std::move(tensors), .roles = {}});
 }
 

@@ -1,7 +1,8 @@
 // Blobs in a folder: immutable bytes, named by their SHA-256.
 //
 // On its way in a blob is uploads/<sha256>.<tenant>.<upload id>, hashed while it is written.
-// Commit: sync, rename to blobs/ab/<sha256>, sync the folder, then the row, which makes it visible.
+// Commit: sync, link as blobs/ab/<sha256>, sync the folder, then the row, which makes it visible,
+// then the upload's name goes. After a crash in between the upload is there, whole, to be resumed.
 // The row keeps the size and the chain of the hash (blob_hash.h), so that a ranged read is verified
 // too, part by part. Nothing is collected yet.
 //

@@ -1,5 +1,6 @@
 #include "server/store/blob_store.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -297,6 +298,20 @@ TEST_F(BlobStoreTest, UnfinishedUploadsAreLimitedAndSweptAfterADay) {
   EXPECT_OK(UploadAll("d", "abc"));
 }
 
+TEST_F(BlobStoreTest, AnUploadOfAnEarlierServerIsSweptADayAfterItsLastByte) {
+  ASSERT_OK(UploadPrefix("u", "abc", 1));
+  const std::string file = std::filesystem::directory_iterator(folder_.path() + "/uploads")->path();
+  const timespec last = absl::ToTimespec(clock_.Now() - absl::Hours(23));
+  const timespec times[] = {last, last};
+  ASSERT_EQ(utimensat(AT_FDCWD, file.c_str(), times, 0), 0);
+  Reopen();
+  ASSERT_OK(blobs().SweepUploads());
+  EXPECT_TRUE(std::filesystem::exists(file));
+  clock_.Advance(absl::Hours(1));
+  ASSERT_OK(blobs().SweepUploads());
+  EXPECT_FALSE(std::filesystem::exists(file));
+}
+
 TEST_F(BlobStoreTest, LocalFilesAndBytesComeInToo) {
   const std::string bytes = SomeBytes(kBlobPieceBytes + 17);
   ASSERT_OK(WriteFile(folder_.path() + "/file", bytes));
@@ -336,12 +351,16 @@ TEST_F(BlobStoreTest, AFailureAtAnyStepLeavesAWholeBlobOrNone) {
     }
     Reopen();
     EXPECT_EQ(Has(bytes), status.ok());
+    // Nothing that was written has to be sent again.
+    ASSERT_OK_AND_ASSIGN(auto resumed, blobs().QueryStatus(kDefaultTenant, "u", BlobOf(bytes)));
+    const int64_t size = static_cast<int64_t>(bytes.size());
+    EXPECT_EQ(resumed.committed_size(), step == 1 ? size / 2 : size);
     ASSERT_OK(UploadAll("u", bytes));
     ASSERT_OK_AND_ASSIGN(std::string read,
                          blobs().ReadBytes(kDefaultTenant, Sha256Hex(bytes), 0, 0));
     EXPECT_EQ(read, bytes);
     if (!failed) {
-      EXPECT_GT(step, 5);  // write, sync, rename, syncs of two folders have had their turn
+      EXPECT_GT(step, 5);  // write, sync, link, syncs of two folders have had their turn
       return;
     }
   }
@@ -391,7 +410,26 @@ TEST_F(BlobStoreTest, AfterAFailedWriteTheUploadGoesOn) {
   EXPECT_OK(upload.Commit());
 }
 
-// A crash between the rename and the row.
+// A crash between the link and the row leaves one file with two names.
+TEST_F(BlobStoreTest, AWholeUploadTakesNoMoreBytesAfterACrash) {
+  FakeDisk failing;
+  Reopen(&failing);
+  failing.FailFrom(5);  // after write, sync, sync of the new folder, link
+  EXPECT_FALSE(UploadAll("u", "abc").ok());
+  Reopen();
+  EXPECT_FALSE(Has("abc"));
+  v1::Blob longer = BlobOf("abc");
+  longer.set_size(4);
+  EXPECT_THAT(blobs().StartOrResume(kDefaultTenant, "u", longer),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("holds 3 bytes")));
+  ASSERT_OK_AND_ASSIGN(Upload upload, blobs().StartOrResume(kDefaultTenant, "u", BlobOf("abc")));
+  EXPECT_EQ(upload.committed_size(), 3);
+  ASSERT_OK(upload.Commit());
+  EXPECT_EQ(*blobs().ReadBytes(kDefaultTenant, Sha256Hex("abc"), 0, 0), "abc");
+  EXPECT_TRUE(std::filesystem::is_empty(folder_.path() + "/uploads"));
+}
+
+// As when its row is lost.
 TEST_F(BlobStoreTest, AFileWithoutItsRowIsNotVisible) {
   ASSERT_OK(UploadAll("u", "abc"));
   ASSERT_OK(store_->database->Write(

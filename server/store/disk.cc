@@ -19,6 +19,13 @@ absl::Status Disk::Sync(int fd, const std::string& path) {
   return absl::OkStatus();
 }
 
+absl::Status Disk::Link(const std::string& from, const std::string& to) {
+  if (link(from.c_str(), to.c_str()) != 0) {
+    return ErrnoStatus(errno, "can't link", absl::StrCat(from, " as ", to));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Disk::Rename(const std::string& from, const std::string& to) {
   if (rename(from.c_str(), to.c_str()) != 0) {
     return ErrnoStatus(errno, "can't rename", absl::StrCat(from, " to ", to));

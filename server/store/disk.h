@@ -15,6 +15,8 @@ class Disk {
   virtual ~Disk() = default;
   virtual absl::Status Write(int fd, absl::string_view bytes, const std::string& path);
   virtual absl::Status Sync(int fd, const std::string& path);
+  // A second name of the file. ALREADY_EXISTS when `to` is there.
+  virtual absl::Status Link(const std::string& from, const std::string& to);
   virtual absl::Status Rename(const std::string& from, const std::string& to);
   virtual absl::Status SyncFolder(const std::string& folder);
   virtual absl::Status Remove(const std::string& path);

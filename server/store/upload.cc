@@ -1,5 +1,6 @@
 // The writer's side of an upload.
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <utility>
@@ -20,7 +21,9 @@ constexpr int64_t kWriteBackBytes = 8 << 20;
 }  // namespace
 
 absl::Status UploadState::Open() {
-  ASSIGN_OR_RETURN(file, OpenFile(path, O_RDWR | O_CREAT | O_APPEND));
+  struct stat found;
+  whole = stat(path.c_str(), &found) == 0 && found.st_nlink > 1;
+  ASSIGN_OR_RETURN(file, OpenFile(path, whole ? O_RDONLY : O_RDWR | O_CREAT | O_APPEND));
   if (hashed) return absl::OkStatus();
   ASSIGN_OR_RETURN(hash, BlobHash::OfFile(file.get(), path));
   size = hash.size();

@@ -30,6 +30,8 @@ struct UploadState {
   std::atomic<int64_t> size = 0;  // anybody may read it
   bool hashed = false;            // `hash` has seen the file up to `size`
   BlobHash hash;
+  // The file has its blob's name too: the process died when it published it. No byte may be added.
+  bool whole = false;
 
   bool writing = false;   // has a writer; guarded by BlobStore::mu_
   absl::Time idle_since;  // guarded by BlobStore::mu_

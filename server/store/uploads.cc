@@ -43,9 +43,11 @@ absl::Status BlobStore::AdoptUploads() {
     const std::vector<std::string> name = absl::StrSplit(entry.path().filename().string(), '.');
     if (name.size() != 3 || !IsSha256(name[0]) || !IsUploadId(name[2])) continue;
     const UploadKey key{.sha256 = name[0], .tenant = name[1], .upload_id = name[2]};
+    struct stat file;
+    if (stat(entry.path().c_str(), &file) != 0) continue;
     auto state = std::make_shared<UploadState>(key, UploadPath(key));
-    state->size = static_cast<int64_t>(entry.file_size(error));
-    state->idle_since = clock_->Now();
+    state->size = file.st_size;
+    state->idle_since = std::min(clock_->Now(), absl::TimeFromTimespec(file.st_mtim));
     uploads_[key] = std::move(state);
   }
   if (error) return ErrnoStatus(error.value(), "can't list", folder);
@@ -100,7 +102,7 @@ absl::StatusOr<Upload> BlobStore::StartOrResume(const std::string& tenant,
                    TakeUpload({blob.sha256(), tenant, upload_id}));
   Upload upload(this, state, blob.size(), /*complete=*/false);
   RETURN_IF_ERROR(state->Open());
-  if (state->size > blob.size()) {
+  if (state->size > blob.size() || (state->whole && state->size != blob.size())) {
     return absl::InvalidArgumentError(absl::StrCat("upload ", upload_id, " of ", blob.sha256(),
                                                    " holds ", state->size.load(),
                                                    " bytes already, not ", blob.size()));
@@ -146,7 +148,11 @@ absl::Status BlobStore::Publish(UploadState& state) {
     RETURN_IF_ERROR(MakeFolders(folder));
     RETURN_IF_ERROR(disk_->SyncFolder(absl::StrCat(options_.folder, "/blobs")));
   }
-  RETURN_IF_ERROR(disk_->Rename(state.path, path));
+  // Until the row is in, the upload keeps its name too, to be resumed after a crash. A file that is
+  // there already is another tenant's, or has lost its row or its bytes.
+  absl::Status placed = disk_->Link(state.path, path);
+  if (absl::IsAlreadyExists(placed)) placed = disk_->Rename(state.path, path);
+  RETURN_IF_ERROR(placed);
   RETURN_IF_ERROR(disk_->SyncFolder(folder));
   // Replaces a row that had lost its file, or the same row when another tenant has the blob.
   return database_->Write([&](Connection& connection) -> absl::Status {

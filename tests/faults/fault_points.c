@@ -1,5 +1,5 @@
 // Preloaded (LD_PRELOAD) into a program, lets its N-th step towards the disk fail. A step is a call
-// that writes, syncs, renames, removes or cuts a file, or (EMFILE) opens one, below a folder.
+// that writes, syncs, links, renames, removes or cuts a file, or (EMFILE) opens one, below a folder.
 //
 //   FAULT_FOLDER  the folder
 //   FAULT_STEP    N, counted from 1
@@ -104,6 +104,7 @@ int fdatasync(int fd) { STEP(file_is_inside(fd), REAL(fdatasync)(fd)) }
 int ftruncate64(int fd, off64_t size) { STEP(file_is_inside(fd), REAL(ftruncate64)(fd, size)) }
 int ftruncate(int fd, off_t size) { return ftruncate64(fd, size); }
 int unlink(const char* path) { STEP(path_is_inside(path), REAL(unlink)(path)) }
+int link(const char* from, const char* to) { STEP(path_is_inside(to), REAL(link)(from, to)) }
 int rename(const char* from, const char* to) { STEP(path_is_inside(to), REAL(rename)(from, to)) }
 
 // Opened in the N-th place; errno says why not.

@@ -35,6 +35,10 @@ class FakeDisk : public Disk {
     absl::Status status = Step("sync");
     return status.ok() ? Disk::Sync(fd, path) : status;
   }
+  absl::Status Link(const std::string& from, const std::string& to) override {
+    absl::Status status = Step("link");
+    return status.ok() ? Disk::Link(from, to) : status;
+  }
   absl::Status Rename(const std::string& from, const std::string& to) override {
     absl::Status status = Step("rename");
     return status.ok() ? Disk::Rename(from, to) : status;

@@ -4,6 +4,8 @@ import json
 import os
 import pathlib
 import queue
+import random
+import socket
 import subprocess
 import tempfile
 import threading
@@ -14,6 +16,19 @@ BIN = pathlib.Path(os.environ.get("RADIOGRAPH_BIN", ROOT / "build/bin"))
 DIGITS = ROOT / "tests/data/digits"
 NETWORK = DIGITS / "wd1_noise0.2_seed0"
 DEADLINE = 120  # seconds: more than a loaded machine needs for any one step
+
+
+def free_port():
+    """For what must come back to the same address. Not one that the system hands out by itself meanwhile."""
+    handed_out = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(handed_out // 2, handed_out)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 class Program:

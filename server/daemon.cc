@@ -21,7 +21,8 @@ namespace radiograph {
 namespace {
 
 constexpr int kPoolThreads = 4;
-constexpr absl::Duration kSweepInterval = absl::Hours(1);
+constexpr absl::Duration kCollectFirst = absl::Minutes(5);  // after the start
+constexpr absl::Duration kCollectInterval = absl::Hours(1);
 constexpr absl::Duration kReloadInterval = absl::Seconds(1);  // of tokens and certificates
 
 // $0 version, $1 gRPC address, $2 rows of jobs.
@@ -68,6 +69,18 @@ JobsObserver WithLog(JobsObserver metrics) {
   return observer;
 }
 
+absl::Duration OrForEver(absl::Duration keep) {
+  return keep == absl::ZeroDuration() ? absl::InfiniteDuration() : keep;
+}
+
+void TellRetention(const Collector::Options& options, v1::Retention& retention) {
+  auto tell = [](absl::Duration keep, auto set) {
+    if (keep < absl::InfiniteDuration()) set()->set_seconds(absl::ToInt64Seconds(keep));
+  };
+  tell(options.keep_jobs, [&] { return retention.mutable_jobs(); });
+  tell(options.keep_blobs, [&] { return retention.mutable_blobs(); });
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const ServerOptions& options) {
@@ -76,6 +89,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const ServerOptions& optio
   RETURN_IF_ERROR(daemon->OpenStore());
   RETURN_IF_ERROR(daemon->StartRpc());
   RETURN_IF_ERROR(daemon->StartHttp());
+  daemon->StartCollecting();
   return daemon;
 }
 
@@ -108,29 +122,50 @@ void Daemon::ScheduleReload() {
   });
 }
 
+Collector::Options Daemon::CollectorOptions() {
+  return {.keep_jobs = OrForEver(options_.keep_jobs),
+          .keep_blobs = OrForEver(options_.keep_blobs),
+          .on_collected = [this](const v1::CollectResponse& collected) {
+            metrics_->Collected(collected, clock_.Now());
+            Log(LogLevel::kInfo, "collected",
+                {{"jobs", collected.jobs()},
+                 {"blobs", collected.blobs()},
+                 {"bytes", collected.bytes()}});
+          }};
+}
+
 absl::Status Daemon::OpenStore() {
   blob_options_.folder = options_.state;
   ASSIGN_OR_RETURN(store_, Store::Open(blob_options_, &clock_, &disk_));
   pool_ = std::make_unique<Pool>(kPoolThreads);
   errands_ = std::make_unique<Errands>(&clock_);
   jobs_options_.lease_term = options_.lease;
+  jobs_options_.keep = OrForEver(options_.keep_jobs);
   ASSIGN_OR_RETURN(jobs_, Jobs::Open(jobs_options_, store_.get(), &clock_, errands_.get(),
                                      WithLog(metrics_->Observer())));
+  collector_ = std::make_unique<Collector>(
+      CollectorOptions(), store_.get(), &clock_,
+      [this](absl::Span<const JobKey> keys) { return jobs_->Forget(keys); });
   errands_->Start();
-  ScheduleSweep();
   if (tokens_ != nullptr || tls_ != nullptr) ScheduleReload();
   return absl::OkStatus();
 }
 
-void Daemon::ScheduleSweep() {
-  errands_->PostAt(clock_.Monotonic() + kSweepInterval, [this] {
-    ScheduleSweep();
-    pool_->Post([this] {
-      const absl::Status status = store_->blobs->SweepUploads();
-      if (!status.ok()) {
-        Log(LogLevel::kWarning, "sweep_failed", {{"error", std::string(status.message())}});
+void Daemon::StartCollecting() {
+  collecting_ = std::jthread([this](const std::stop_token& stop) {
+    absl::Mutex mu;
+    std::stop_callback wake(stop, [&mu] { absl::MutexLock lock(&mu); });
+    auto stopped = [&stop] { return stop.stop_requested(); };
+    auto wait = [&](absl::Duration time) {
+      absl::MutexLock lock(&mu);
+      return mu.AwaitWithTimeout(absl::Condition(&stopped), time);
+    };
+    for (bool ends = wait(kCollectFirst); !ends; ends = wait(kCollectInterval)) {
+      const absl::Status status = collector_->Collect(/*validate_only=*/false, stopped).status();
+      if (!status.ok() && !stopped()) {
+        Log(LogLevel::kWarning, "collection_failed", {{"error", std::string(status.message())}});
       }
-    });
+    }
   });
 }
 
@@ -151,6 +186,7 @@ absl::Status Daemon::StartRpc() {
   if (tokens_ == nullptr) info.add_auth_modes("none");
   if (tokens_ != nullptr) info.add_auth_modes("token");
   if (!options_.tls_client_ca.empty()) info.add_auth_modes("mtls");
+  TellRetention(collector_->options(), *info.mutable_retention());
   info.mutable_start_time()->set_seconds(absl::ToUnixSeconds(clock_.Now()));
   info.set_instance(RandomHex(8));
   rpc_metrics_ = std::make_unique<RpcMetrics>(metrics_->registry());
@@ -207,6 +243,7 @@ void Daemon::Drain() {
 }
 
 Daemon::~Daemon() {
+  collecting_ = {};
   http_.reset();
   agent_.reset();
   if (jobs_ != nullptr) jobs_->Shutdown();

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -21,6 +22,7 @@
 #include "server/rpc/backend.h"
 #include "server/rpc/rpc_metrics.h"
 #include "server/rpc/server.h"
+#include "server/store/collector.h"
 #include "server/store/disk.h"
 #include "server/store/store.h"
 #include "server/worker/agent.h"
@@ -49,7 +51,8 @@ class Daemon {
  private:
   explicit Daemon(const ServerOptions& options) : options_(options) {}
   absl::Status OpenStore();
-  void ScheduleSweep();
+  Collector::Options CollectorOptions();
+  void StartCollecting();
   absl::Status OpenAuth();
   void ScheduleReload();
   absl::Status StartRpc();
@@ -77,12 +80,14 @@ class Daemon {
   std::unique_ptr<Pool> pool_;
   std::unique_ptr<Errands> errands_;
   std::unique_ptr<Jobs> jobs_;
+  std::unique_ptr<Collector> collector_;
   std::unique_ptr<HeaderCache> headers_;
   std::unique_ptr<Door> door_;
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<RpcServer> rpc_;
   std::unique_ptr<Agent> agent_;
   std::unique_ptr<HttpServer> http_;
+  std::jthread collecting_;
 };
 
 }  // namespace radiograph

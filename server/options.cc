@@ -6,9 +6,12 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/address.h"
 #include "core/base/status_macros.h"
+#include "server/store/collector.h"
 
 namespace radiograph {
 namespace {
+
+constexpr absl::Duration kKeepMax = absl::Hours(24 * 36'500);
 
 absl::Status CheckAddress(absl::string_view flag, absl::string_view address, bool guarded) {
   const size_t colon = address.rfind(':');
@@ -51,6 +54,11 @@ void AddFlags(ServerOptions& options, Flags& flags) {
   flags.Add(
       "grace", &options.grace, {.min = absl::ZeroDuration(), .max = absl::Hours(1)},
       "after SIGTERM: how long running jobs and calls may go on; a second signal ends at once");
+  flags.Add("keep-jobs", &options.keep_jobs, {.min = absl::ZeroDuration(), .max = kKeepMax},
+            "how long after its end a job is kept, with its inputs and result; 0: for ever");
+  flags.Add("keep-blobs", &options.keep_blobs, {.min = absl::ZeroDuration(), .max = kKeepMax},
+            "how long uploaded bytes are kept that no artifact and no job needs, at least 1h; 0: "
+            "for ever");
   flags.Add("compute", &options.compute, "path of radiograph-compute; empty: beside this program");
   flags.Add("port-file", &options.port_file,
             "file that tells the addresses as JSON once the server answers; empty: none");
@@ -78,6 +86,12 @@ absl::Status CheckOptions(const ServerOptions& options) {
   RETURN_IF_ERROR(CheckAddress("listen", options.listen, guarded));
   if (!options.http.empty() && options.http != "none") {
     RETURN_IF_ERROR(CheckAddress("http", options.http, guarded));
+  }
+  if (options.keep_blobs != absl::ZeroDuration() && options.keep_blobs < kKeepBlobsMin) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--keep-blobs is ", absl::FormatDuration(options.keep_blobs),
+                     "; clients are promised 1h between an upload and its use, so at least that, "
+                     "or 0 for ever, is allowed"));
   }
   if (options.state.empty())
     return absl::InvalidArgumentError("--state is empty; a folder is meant");

@@ -20,6 +20,8 @@ struct ServerOptions {
   int64_t threads = 0;
   absl::Duration lease = absl::Seconds(30);
   absl::Duration grace = absl::Seconds(10);
+  absl::Duration keep_jobs = absl::Hours(30 * 24);  // after their end; 0: for ever
+  absl::Duration keep_blobs = absl::Hours(24);      // that nothing needs; 0: for ever
   std::string compute = {};      // path of radiograph-compute; empty: beside this program
   std::string port_file = {};    // empty: none
   std::string tokens_file = {};  // empty: nobody needs a token
@@ -34,8 +36,8 @@ std::string DefaultStateFolder();
 void AddFlags(ServerOptions& options, Flags& flags);
 
 // What the flags can't check one by one. INVALID_ARGUMENT for an address that isn't HOST:PORT, for
-// half of the files of TLS and, without --insecure, for an address that other machines can reach
-// unless there are TLS and tokens.
+// blobs that would be kept less than an hour, for half of the files of TLS and, without --insecure,
+// for an address that other machines can reach unless there are TLS and tokens.
 absl::Status CheckOptions(const ServerOptions& options);
 
 }  // namespace radiograph

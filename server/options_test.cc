@@ -51,16 +51,28 @@ TEST(ServerOptions, AddressesHaveAPort) {
   }
 }
 
+TEST(ServerOptions, UploadsAreKeptAnHourOrForEver) {
+  for (const absl::Duration keep : {absl::Seconds(1), absl::Minutes(59)}) {
+    EXPECT_THAT(CheckOptions({.state = "s", .keep_blobs = keep}),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("--keep-blobs")));
+  }
+  for (const absl::Duration keep : {absl::ZeroDuration(), absl::Hours(1)}) {
+    EXPECT_OK(CheckOptions({.state = "s", .keep_blobs = keep}));
+  }
+}
+
 TEST(ServerOptions, FlagsSetThem) {
   ServerOptions options;
   options.state = "/default";
   Flags flags("radiographd", "");
   AddFlags(options, flags);
-  const char* arguments[] = {"--devices=none", "--lease=1s", "--grace=0s", "--state", "/s"};
+  const char* arguments[] = {"--devices=none", "--lease=1s", "--grace=0s", "--state", "/s",
+                             "--keep-jobs=7d"};
   ASSERT_OK(flags.Parse(arguments, [](const char*) { return nullptr; }));
   EXPECT_EQ(options.devices, "none");
   EXPECT_EQ(options.lease, absl::Seconds(1));
   EXPECT_EQ(options.grace, absl::ZeroDuration());
+  EXPECT_EQ(options.keep_jobs, absl::Hours(7 * 24));
   EXPECT_EQ(options.state, "/s");
   EXPECT_OK(CheckOptions(options));
 }

@@ -54,6 +54,23 @@ bool ParseBytes(absl::string_view text, int64_t* bytes) {
   return !__builtin_mul_overflow(count, factor, bytes);
 }
 
+constexpr absl::Duration kDay = absl::Hours(24);
+
+std::string DurationText(absl::Duration duration) {
+  if (duration > absl::ZeroDuration() && duration % kDay == absl::ZeroDuration()) {
+    return absl::StrCat(duration / kDay, "d");
+  }
+  return absl::FormatDuration(duration);
+}
+
+bool ParseFlagDuration(absl::string_view text, absl::Duration* duration) {
+  if (!absl::ConsumeSuffix(&text, "d")) return absl::ParseDuration(std::string(text), duration);
+  int32_t days = 0;
+  if (!absl::SimpleAtoi(text, &days)) return false;
+  *duration = days * kDay;
+  return true;
+}
+
 }  // namespace
 
 void Flags::AddFlag(absl::string_view name, absl::string_view help, std::string default_text,
@@ -121,13 +138,12 @@ void Flags::AddBytes(absl::string_view name, int64_t* value, Range<int64_t> rang
 
 void Flags::Add(absl::string_view name, absl::Duration* value, Range<absl::Duration> range,
                 absl::string_view help) {
-  AddFlag(name, help, absl::FormatDuration(*value),
+  AddFlag(name, help, DurationText(*value),
           [value, range](absl::string_view text) -> absl::Status {
             absl::Duration given;
-            if (!absl::ParseDuration(std::string(text), &given) || given < range.min ||
-                given > range.max) {
-              return OutOf(absl::FormatDuration(range.min), absl::FormatDuration(range.max),
-                           "a duration like 30s");
+            if (!ParseFlagDuration(text, &given) || given < range.min || given > range.max) {
+              return OutOf(DurationText(range.min), DurationText(range.max),
+                           "a duration like 30s or 30d");
             }
             *value = given;
             return absl::OkStatus();

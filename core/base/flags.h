@@ -48,7 +48,7 @@ class Flags {
   // Bytes: an integer, also with KiB, MiB, GiB or TiB behind it.
   void AddBytes(absl::string_view name, int64_t* value, Range<int64_t> range,
                 absl::string_view help);
-  // With units: 1s, 500ms, 1m30s.
+  // With units: 1s, 500ms, 1m30s; whole days: 30d.
   void Add(absl::string_view name, absl::Duration* value, Range<absl::Duration> range,
            absl::string_view help);
 

@@ -82,6 +82,8 @@ TEST_F(FlagsTest, WrongFlagsNameFlagValueAndWhatIsAllowed) {
                          {"--threads=1025", {"'1025'", "0 to 1024"}},
                          {"--lease=1ms", {"--lease", "'1ms'", "1s to 1h"}},
                          {"--lease=30", {"'30'", "like 30s"}},
+                         {"--lease=1d", {"'1d'", "1s to 1h"}},
+                         {"--lease=d", {"'d'", "like 30s"}},
                          {"--cache-bytes=9999999999TiB", {"9999999999TiB", "0 to 1024TiB"}},
                          {"--insecure=yes", {"'yes'", "true or false"}},
                          {"--devices=gpu", {"'gpu'", "auto|cpu|none"}},

@@ -1,6 +1,5 @@
 #include "server/http/server_metrics.h"
 
-#include <prometheus/gauge.h>
 #include <prometheus/text_serializer.h>
 
 #include <utility>
@@ -76,6 +75,18 @@ ServerMetrics::ServerMetrics(const std::string& version, const std::string& buil
       mismatches_(AddCounter(registry_, "radiograph_result_mismatch_total",
                              "Results that differ from an earlier one of the same work by an equal "
                              "engine.")),
+      collected_jobs_(AddCounter(registry_, "radiograph_collected_jobs_total",
+                                 "Ended jobs that were forgotten after their time.")),
+      collected_blobs_(AddCounter(registry_, "radiograph_collected_blobs_total",
+                                  "Blobs that were removed because nothing needed them.")),
+      collected_bytes_(
+          AddCounter(registry_, "radiograph_collected_bytes_total", "Bytes of those blobs.")),
+      last_collection_(
+          prometheus::BuildGauge()
+              .Name("radiograph_last_collection_timestamp_seconds")
+              .Help("When the last whole collection ended; 0: none has since the start.")
+              .Register(registry_)
+              .Add({})),
       finished_(prometheus::BuildCounter()
                     .Name("radiograph_jobs_finished_total")
                     .Help("Jobs that ended, by state and by the code of their error.")
@@ -102,6 +113,13 @@ ServerMetrics::ServerMetrics(const std::string& version, const std::string& buil
 
 void ServerMetrics::Refused(Refusal refusal) {
   refused_.Add({{"reason", std::string(RefusalName(refusal))}}).Increment();
+}
+
+void ServerMetrics::Collected(const v1::CollectResponse& collected, absl::Time time) {
+  collected_jobs_.Increment(static_cast<double>(collected.jobs()));
+  collected_blobs_.Increment(static_cast<double>(collected.blobs()));
+  collected_bytes_.Increment(static_cast<double>(collected.bytes()));
+  last_collection_.Set(absl::ToDoubleSeconds(time - absl::UnixEpoch()));
 }
 
 JobsObserver ServerMetrics::Observer() {

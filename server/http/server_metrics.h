@@ -5,6 +5,7 @@
 
 #include <prometheus/counter.h>
 #include <prometheus/family.h>
+#include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 #include <prometheus/metric_family.h>
 #include <prometheus/registry.h>
@@ -13,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "server/auth/authorization.h"
 #include "server/jobs/jobs.h"
 
@@ -28,6 +30,8 @@ class ServerMetrics {
   JobsObserver Observer();
   // Counts callers that were sent away.
   void Refused(Refusal refusal);
+  // What a collection has forgotten, and when it ended.
+  void Collected(const v1::CollectResponse& collected, absl::Time time);
 
   // The text exposition format. `snapshot` and `blob_bytes` are as of now.
   std::string Text(const JobsSnapshot& snapshot, int64_t blob_bytes) const;
@@ -38,6 +42,10 @@ class ServerMetrics {
   prometheus::Counter& cache_hits_;
   prometheus::Counter& requeued_;
   prometheus::Counter& mismatches_;
+  prometheus::Counter& collected_jobs_;
+  prometheus::Counter& collected_blobs_;
+  prometheus::Counter& collected_bytes_;
+  prometheus::Gauge& last_collection_;
   prometheus::Family<prometheus::Counter>& finished_;
   prometheus::Family<prometheus::Counter>& refused_;
   prometheus::Histogram& queue_wait_;

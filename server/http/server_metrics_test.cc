@@ -63,6 +63,21 @@ TEST(ServerMetrics, CountsWhatHappensToJobs) {
   EXPECT_THAT(values, Contains(Pair(R"(radiograph_build_info{build="abc",version="1.2.3"})", 1)));
 }
 
+TEST(ServerMetrics, CountsWhatCollectionsTake) {
+  ServerMetrics metrics("1", "b");
+  v1::CollectResponse collected;
+  collected.set_jobs(3);
+  collected.set_blobs(2);
+  collected.set_bytes(100);
+  metrics.Collected(collected, absl::FromUnixSeconds(7));
+  metrics.Collected(collected, absl::FromUnixSeconds(8));
+  const auto values = Values(metrics.Text(JobsSnapshot(), 0));
+  EXPECT_THAT(values, Contains(Pair("radiograph_collected_jobs_total", 6)));
+  EXPECT_THAT(values, Contains(Pair("radiograph_collected_blobs_total", 4)));
+  EXPECT_THAT(values, Contains(Pair("radiograph_collected_bytes_total", 200)));
+  EXPECT_THAT(values, Contains(Pair("radiograph_last_collection_timestamp_seconds", 8)));
+}
+
 TEST(ServerMetrics, EveryStateHasAValue) {
   ServerMetrics metrics("1", "b");
   JobsSnapshot snapshot;

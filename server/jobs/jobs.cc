@@ -312,6 +312,9 @@ absl::StatusOr<v1::Job> Jobs::Retry(const JobKey& key, const std::string& reques
 }
 
 void Jobs::Fill(JobRow& row) {
+  if (IsFinal(row.job.state()) && options_.keep < absl::InfiniteDuration()) {
+    *row.job.mutable_expire_time() = ToTimestamp(FromTimestamp(row.job.end_time()) + options_.keep);
+  }
   if (row.job.state() == v1::QUEUED) row.job.set_pending_reason(desk_->PendingReason(row));
   if (row.job.state() != v1::RUNNING) return;
   if (auto progress = desk_->LatestProgress(row.job.id())) {
@@ -351,6 +354,24 @@ absl::Status Jobs::Delete(const JobKey& key) {
                   }).status());
   absl::MutexLock lock(&mu_);
   --counts_[{key.tenant, state}];
+  return absl::OkStatus();
+}
+
+absl::Status Jobs::Forget(absl::Span<const JobKey> keys) {
+  std::vector<std::pair<std::string, v1::JobState>> forgotten;
+  RETURN_IF_ERROR(Transact([&](JobTransaction& transaction) -> absl::Status {
+                    for (const JobKey& key : keys) {
+                      absl::StatusOr<JobRow> row = transaction.Get(key);
+                      if (absl::IsNotFound(row.status())) continue;  // somebody was quicker
+                      RETURN_IF_ERROR(row.status());
+                      if (!IsFinal(row->job.state())) continue;
+                      RETURN_IF_ERROR(transaction.Delete(*row));
+                      forgotten.emplace_back(key.tenant, row->job.state());
+                    }
+                    return absl::OkStatus();
+                  }).status());
+  absl::MutexLock lock(&mu_);
+  for (const auto& of : forgotten) --counts_[of];
   return absl::OkStatus();
 }
 

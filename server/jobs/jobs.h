@@ -21,6 +21,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "core/base/clock.h"
 #include "radiograph/v1/jobs.pb.h"
 #include "radiograph/v1/workers.pb.h"
@@ -62,6 +63,8 @@ struct JobsOptions {
   int64_t slots_max = 1024;
   absl::Duration progress_interval = absl::Seconds(1);  // between durable progress events of a job
   Backoff backoff = {};                                 // after a crash or a loss
+  // From a job's end to its expire_time; who forgets it then is the collector.
+  absl::Duration keep = absl::InfiniteDuration();
 };
 
 struct JobsSnapshot {
@@ -102,6 +105,8 @@ class Jobs {
   absl::StatusOr<v1::Job> Cancel(const JobKey& key);
   // Forgets an ended job; FAILED_PRECONDITION for another.
   absl::Status Delete(const JobKey& key);
+  // Forgets those that are there and have ended, in one transaction: for the collector.
+  absl::Status Forget(absl::Span<const JobKey> keys);
 
   // At most `limit` events after `after_sequence`, and whether there will be no more after these.
   struct EventPage {

@@ -69,10 +69,15 @@ absl::StatusOr<std::optional<int64_t>> BlobStore::SizeOf(const std::string& tena
 
 absl::StatusOr<std::vector<std::string>> BlobStore::FindMissing(
     const std::string& tenant, absl::Span<const std::string> sha256) {
-  std::vector<std::string> missing;
+  std::vector<std::string> held;
   for (const std::string& digest : sha256) {
     ASSIGN_OR_RETURN(std::optional<int64_t> size, SizeOf(tenant, digest));
-    if (!size) missing.push_back(digest);
+    if (size) held.push_back(digest);
+  }
+  ASSIGN_OR_RETURN(const absl::flat_hash_set<std::string> here, Protect(tenant, held));
+  std::vector<std::string> missing;
+  for (const std::string& digest : sha256) {
+    if (!here.contains(digest)) missing.push_back(digest);
   }
   return missing;
 }

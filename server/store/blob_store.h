@@ -4,7 +4,8 @@
 // Commit: sync, link as blobs/ab/<sha256>, sync the folder, then the row, which makes it visible,
 // then the upload's name goes. After a crash in between the upload is there, whole, to be resumed.
 // The row keeps the size and the chain of the hash (blob_hash.h), so that a ranged read is verified
-// too, part by part. Nothing is collected yet.
+// too, part by part. What is needed no more goes the other way round: the row, then the file
+// (collector.h). Files without a row are not seen.
 //
 // Bytes are stored once, but a blob is there only for tenants that possess it: who has uploaded it
 // (the bytes prove it; the digest alone does not), or whose job made it. Its uploads are its own.
@@ -20,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -38,6 +40,9 @@
 namespace radiograph {
 
 inline constexpr int64_t kBlobPieceBytes = 1 << 20;  // the most a reader is handed at once
+
+// Asked now and then by what takes long: whether to stop.
+using Stopped = absl::FunctionRef<bool()>;
 
 class BlobStore;
 struct UploadState;
@@ -91,8 +96,8 @@ class BlobStore {
   static absl::StatusOr<std::unique_ptr<BlobStore>> Open(Options options, Database* database,
                                                          const Clock* clock, Disk* disk);
 
-  // Those of `sha256` that the tenant has to upload, in their order. INVALID_ARGUMENT for what is
-  // no SHA-256.
+  // Those of `sha256` that the tenant has to upload, in their order. The others are not collected
+  // soon. INVALID_ARGUMENT for what is no SHA-256.
   absl::StatusOr<std::vector<std::string>> FindMissing(const std::string& tenant,
                                                        absl::Span<const std::string> sha256);
   // True when all the files' blobs are here, whosoever they are.
@@ -126,6 +131,23 @@ class BlobStore {
   absl::StatusOr<v1::Blob> PutFile(const std::string& tenant, const std::string& path);
   absl::StatusOr<v1::Blob> PutBytes(const std::string& tenant, absl::string_view bytes);
 
+  // What the collector found that a tenant needs no more.
+  struct Unneeded {
+    std::string tenant;
+    int64_t since;  // as noted in the possession's row
+  };
+  struct Removal {
+    std::string sha256;
+    std::vector<Unneeded> owners;
+  };
+  struct Removed {
+    int64_t blobs = 0, bytes = 0;
+  };
+  // Takes the owners their possession, unless the note in its row is another by now; a blob that
+  // nobody possesses then is removed.
+  absl::StatusOr<Removed> Remove(std::vector<Removal> removals);
+  // Removes files that have no row: what a crash has left.
+  absl::Status SweepFiles(Stopped stopped);
   // Drops uploads that were idle for upload_idle_max. To be called now and then.
   absl::Status SweepUploads();
   // Sum of the blobs' sizes.
@@ -141,6 +163,18 @@ class BlobStore {
   std::string UploadPath(const UploadKey& key) const;
   absl::StatusOr<std::optional<int64_t>> SizeOf(const std::string& tenant,
                                                 const std::string& sha256);
+  // Lets the collector know that `held` are needed: those that are here all the same.
+  absl::StatusOr<absl::flat_hash_set<std::string>> Protect(const std::string& tenant,
+                                                           absl::Span<const std::string> held);
+  // The same for one: its size, or none.
+  absl::StatusOr<std::optional<int64_t>> Protected(const std::string& tenant,
+                                                   const std::string& sha256, int64_t size);
+  // Who claims a blob may make or remove its file and row.
+  void Claim(const std::string& sha256);
+  bool TryClaim(const std::string& sha256);
+  void Unclaim(const std::string& sha256);
+  absl::Status SweepFolder(const std::string& name);
+  absl::StatusOr<std::vector<std::string>> WithoutRow(const std::vector<std::string>& files);
   absl::StatusOr<std::string> RestoreChain(const std::string& sha256, int64_t size, int fd);
   absl::Status CheckUpload(const std::string& upload_id, const v1::Blob& blob) const;
   absl::StatusOr<std::shared_ptr<UploadState>> TakeUpload(const UploadKey& key);
@@ -156,6 +190,7 @@ class BlobStore {
   Disk* const disk_;
   absl::Mutex mu_;
   std::map<UploadKey, std::shared_ptr<UploadState>> uploads_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_set<std::string> claimed_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace radiograph

@@ -73,7 +73,8 @@ class JobTransaction {
   // The text for the compute process.
   absl::StatusOr<std::string> RequestText(const JobRow& row);
 
-  // Stores a new job with its first event.
+  // Stores a new job with its first event. FAILED_PRECONDITION naming the blobs of its inputs and
+  // of its result that its tenant doesn't possess.
   absl::Status Insert(JobRow row, v1::JobEvent event, const std::string& request);
   // Stores what became of a job that was read here; an event without time is left out. A result
   // must have all its blobs here: else FAILED_PRECONDITION naming them.

@@ -179,6 +179,11 @@ absl::StatusOr<std::string> JobTransaction::RequestText(const JobRow& row) {
 }
 
 absl::Status JobTransaction::Insert(JobRow row, v1::JobEvent event, const std::string& request) {
+  for (const auto& [name, input] : row.job.inputs()) {
+    for (const v1::Artifact& artifact : input.artifacts()) {
+      RETURN_IF_ERROR(RequireBlobs(connection_, row.job.tenant(), artifact.files()));
+    }
+  }
   RETURN_IF_ERROR(RequireBlobs(connection_, row.job.tenant(), row.job.result()));
   row.events = 0;
   RETURN_IF_ERROR(InsertRow(connection_, row));

@@ -56,8 +56,10 @@ absl::StatusOr<std::optional<int64_t>> PossessedSize(Connection& connection,
 }
 
 absl::Status GiveBlob(Connection& connection, const std::string& tenant, absl::string_view sha256) {
-  if (tenant == kEveryTenant) return absl::OkStatus();
-  return connection.Prepare("INSERT OR IGNORE INTO possession (tenant, sha256) VALUES (?, ?)")
+  return connection
+      .Prepare(
+          "INSERT INTO possession (tenant, sha256) VALUES (?, ?) ON CONFLICT (tenant, sha256) "
+          "DO UPDATE SET unneeded_since = 0 WHERE unneeded_since <> 0")
       .Bind(1, tenant)
       .Bind(2, sha256)
       .Run();
@@ -77,8 +79,11 @@ absl::Status RequireBlobs(Connection& connection, const std::string& tenant,
   for (const v1::ArtifactFile& file : files) {
     ASSIGN_OR_RETURN(const std::optional<int64_t> size,
                      PossessedSize(connection, tenant, file.blob().sha256()));
-    if (size != file.blob().size())
+    if (size != file.blob().size()) {
       missing.push_back(absl::StrCat(file.name(), " (", file.blob().sha256(), ")"));
+      continue;
+    }
+    RETURN_IF_ERROR(GiveBlob(connection, tenant, file.blob().sha256()));
   }
   if (missing.empty()) return absl::OkStatus();
   constexpr size_t kNamed = 10;

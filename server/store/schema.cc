@@ -123,8 +123,16 @@ constexpr char kOwners[] = R"sql(
   DROP TABLE artifact_name_before;
 )sql";
 
+// Since when a tenant needs a blob no more. What only workers have uploaded is possessed by theirs.
+constexpr char kRetention[] = R"sql(
+  ALTER TABLE possession ADD COLUMN unneeded_since INTEGER NOT NULL DEFAULT 0;  -- us; 0: needed
+  CREATE INDEX possession_blob ON possession (sha256);
+  INSERT INTO possession (tenant, sha256)
+    SELECT '*', sha256 FROM blob WHERE sha256 NOT IN (SELECT sha256 FROM possession);
+)sql";
+
 // Script i leads from version i to version i + 1. A script is never changed once it has landed.
-constexpr const char* kScripts[] = {kFirst, kTenants, kChains, kOwners};
+constexpr const char* kScripts[] = {kFirst, kTenants, kChains, kOwners, kRetention};
 static_assert(kSchemaVersion == std::size(kScripts));
 
 }  // namespace

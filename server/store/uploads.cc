@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -40,12 +41,14 @@ absl::Status BlobStore::AdoptUploads() {
   std::error_code error;
   absl::MutexLock lock(&mu_);
   for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    const std::vector<std::string> name = absl::StrSplit(entry.path().filename().string(), '.');
+    std::vector<std::string> name = absl::StrSplit(entry.path().filename().string(), '.');
+    // From before there were tenants: nobody resumes it, the sweep gets it.
+    if (name.size() == 2) name.insert(name.begin() + 1, "");
     if (name.size() != 3 || !IsSha256(name[0]) || !IsUploadId(name[2])) continue;
     const UploadKey key{.sha256 = name[0], .tenant = name[1], .upload_id = name[2]};
     struct stat file;
     if (stat(entry.path().c_str(), &file) != 0) continue;
-    auto state = std::make_shared<UploadState>(key, UploadPath(key));
+    auto state = std::make_shared<UploadState>(key, entry.path().string());
     state->size = file.st_size;
     state->idle_since = std::min(clock_->Now(), absl::TimeFromTimespec(file.st_mtim));
     uploads_[key] = std::move(state);
@@ -97,6 +100,9 @@ absl::StatusOr<Upload> BlobStore::StartOrResume(const std::string& tenant,
     return absl::InvalidArgumentError(
         absl::StrCat("blob ", blob.sha256(), " has ", *held, " bytes, not ", blob.size()));
   }
+  if (held) {
+    ASSIGN_OR_RETURN(held, Protected(tenant, blob.sha256(), *held));
+  }
   if (held) return Upload(this, nullptr, blob.size(), /*complete=*/true);
   ASSIGN_OR_RETURN(std::shared_ptr<UploadState> state,
                    TakeUpload({blob.sha256(), tenant, upload_id}));
@@ -116,6 +122,9 @@ absl::StatusOr<v1::QueryWriteStatusResponse> BlobStore::QueryStatus(const std::s
   RETURN_IF_ERROR(CheckUpload(upload_id, blob));
   v1::QueryWriteStatusResponse response;
   ASSIGN_OR_RETURN(std::optional<int64_t> held, SizeOf(tenant, blob.sha256()));
+  if (held) {
+    ASSIGN_OR_RETURN(held, Protected(tenant, blob.sha256(), *held));
+  }
   if (held) {
     response.set_committed_size(*held);
     response.set_complete(true);
@@ -148,6 +157,8 @@ absl::Status BlobStore::Publish(UploadState& state) {
     RETURN_IF_ERROR(MakeFolders(folder));
     RETURN_IF_ERROR(disk_->SyncFolder(absl::StrCat(options_.folder, "/blobs")));
   }
+  Claim(sha256);  // it may be on its way out
+  const absl::Cleanup unclaim = [&] { Unclaim(sha256); };
   // Until the row is in, the upload keeps its name too, to be resumed after a crash. A file that is
   // there already is another tenant's, or has lost its row or its bytes.
   absl::Status placed = disk_->Link(state.path, path);

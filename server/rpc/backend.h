@@ -21,6 +21,7 @@ struct Backend {
   v1::ServerInfo info = {};                      // as GetInfo tells it, but for the devices
   absl::Duration heartbeat = absl::Seconds(15);  // of Watch, when nothing happens
   absl::Duration wait_max = absl::Hours(24);     // of Wait without timeout and deadline
+  absl::Duration blob_stream_idle_max = absl::Minutes(1);  // then its place is given to others
 };
 
 }  // namespace radiograph

@@ -17,6 +17,7 @@
 #include "server/rpc/artifacts.h"
 #include "server/rpc/blobs.h"
 #include "server/rpc/create_job.h"
+#include "server/rpc/idle_limit.h"
 #include "server/rpc/status.h"
 #include "server/rpc/waiting.h"
 #include "server/store/page.h"
@@ -90,8 +91,10 @@ class BlobsService final : public v1::Blobs::Service {
   grpc::Status Write(ServerContext* context, grpc::ServerReader<v1::WriteRequest>* reader,
                      v1::WriteResponse* response) override {
     return Answer(backend_, "Blobs.Write", context, response, [&](const std::string& tenant) {
-      return WriteBlob(*backend_.store->blobs, tenant,
-                       [&](v1::WriteRequest& message) { return reader->Read(&message); });
+      IdleLimit idle(context, backend_.blob_stream_idle_max);
+      return WriteBlob(*backend_.store->blobs, tenant, [&](v1::WriteRequest& message) {
+        return idle.Wait([&] { return reader->Read(&message); });
+      });
     });
   }
   grpc::Status QueryWriteStatus(ServerContext* context, const v1::QueryWriteStatusRequest* request,
@@ -104,8 +107,10 @@ class BlobsService final : public v1::Blobs::Service {
   grpc::Status Read(ServerContext* context, const v1::ReadRequest* request,
                     grpc::ServerWriter<v1::ReadResponse>* writer) override {
     return Run(backend_, "Blobs.Read", context, [&](const std::string& tenant) {
-      return ReadBlob(*backend_.store->blobs, tenant, *request,
-                      [&](const v1::ReadResponse& piece) { return writer->Write(piece); });
+      IdleLimit idle(context, backend_.blob_stream_idle_max);
+      return ReadBlob(*backend_.store->blobs, tenant, *request, [&](const v1::ReadResponse& piece) {
+        return idle.Wait([&] { return writer->Write(piece); });
+      });
     });
   }
 

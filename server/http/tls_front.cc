@@ -1,11 +1,9 @@
 #include "server/http/tls_front.h"
 
-#include <netdb.h>
 #include <netinet/in.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -14,7 +12,6 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "core/base/status_macros.h"
 
 namespace radiograph {
@@ -23,8 +20,6 @@ namespace {
 constexpr size_t kRequestBytesMax = 16 << 10;
 constexpr timeval kStepTimeout = {.tv_sec = 5, .tv_usec = 0};  // of one read or write
 constexpr int kReadsMax = 64;  // of a request: bounds who sends it byte by byte
-constexpr int kBacklog = 64;
-constexpr int kOutOfFilesPauseMs = 100;
 
 void SetTimeouts(int fd) {
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &kStepTimeout, sizeof(kStepTimeout));
@@ -92,67 +87,25 @@ absl::Status Relay(int port, const std::string& request, SSL* ssl) {
 absl::StatusOr<std::unique_ptr<TlsFront>> TlsFront::Start(const std::string& listen,
                                                           const TlsFiles* files, int backend_port) {
   auto front = std::unique_ptr<TlsFront>(new TlsFront(files, backend_port));
-  RETURN_IF_ERROR(front->Listen(listen));
-  front->acceptor_ =
-      std::jthread([front = front.get()](std::stop_token stop) { front->Accept(stop); });
+  ASSIGN_OR_RETURN(front->listener_, Listener::Start(listen, [front = front.get()](UniqueFd fd) {
+                     front->Take(std::move(fd));
+                   }));
   return front;
 }
 
-absl::Status TlsFront::Listen(const std::string& listen) {
-  const size_t colon = listen.rfind(':');
-  absl::string_view host = absl::string_view(listen).substr(0, colon);
-  if (absl::ConsumePrefix(&host, "[")) absl::ConsumeSuffix(&host, "]");
-  addrinfo hints = {};
-  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  if (getaddrinfo(std::string(host).c_str(), listen.c_str() + colon + 1, &hints, &found) != 0) {
-    return absl::UnavailableError(absl::StrCat("can't resolve ", listen));
-  }
-  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(found, &freeaddrinfo);
-  listener_ = UniqueFd(socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const int yes = 1;
-  setsockopt(listener_.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
-  sockaddr_storage bound = {};
-  socklen_t size = sizeof(bound);
-  if (bind(listener_.get(), found->ai_addr, found->ai_addrlen) != 0 ||
-      ::listen(listener_.get(), kBacklog) != 0 ||
-      getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&bound), &size) != 0) {
-    return absl::UnavailableError(
-        absl::StrCat("can't listen on ", listen, " for HTTP; is another server there?"));
-  }
-  // The port is at the same place for both families.
-  const int port = ntohs(reinterpret_cast<sockaddr_in*>(&bound)->sin_port);
-  address_ = absl::StrCat(listen.substr(0, colon), ":", port);
-  return absl::OkStatus();
-}
-
 TlsFront::~TlsFront() {
-  acceptor_.request_stop();
-  shutdown(listener_.get(), SHUT_RDWR);  // wakes accept
-  acceptor_ = {};
+  listener_.reset();
   absl::MutexLock lock(&mu_);
   for (const int fd : connections_) shutdown(fd, SHUT_RDWR);
 }
 
-void TlsFront::Accept(std::stop_token stop) {
-  while (!stop.stop_requested()) {
-    const int fd = accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC);
-    if (fd < 0) {
-      if (errno == EMFILE || errno == ENFILE) poll(nullptr, 0, kOutOfFilesPauseMs);
-      if (stop.stop_requested() || errno == EINVAL) return;  // EINVAL: the destructor's shutdown
-      continue;
-    }
-    {
-      absl::MutexLock lock(&mu_);
-      if (connections_.size() >= kTlsConnectionsMax) {
-        UniqueFd refused(fd);
-        continue;
-      }
-      connections_.insert(fd);
-    }
-    pool_.Post([this, fd] { Serve(fd); });
+void TlsFront::Take(UniqueFd connection) {
+  {
+    absl::MutexLock lock(&mu_);
+    if (connections_.size() >= kTlsConnectionsMax) return;
+    connections_.insert(connection.get());
   }
+  pool_.Post([this, fd = connection.Release()] { Serve(fd); });
 }
 
 void TlsFront::Serve(int fd) {

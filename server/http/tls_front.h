@@ -9,13 +9,13 @@
 #include <memory>
 #include <set>
 #include <string>
-#include <thread>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "core/base/file.h"
 #include "server/auth/tls_files.h"
+#include "server/net/listener.h"
 #include "server/rpc/pool.h"
 
 struct ssl_ctx_st;
@@ -33,14 +33,13 @@ class TlsFront {
   // Breaks connections off.
   ~TlsFront();
 
-  const std::string& address() const { return address_; }
+  const std::string& address() const { return listener_->address(); }
 
  private:
   using Context = std::shared_ptr<ssl_ctx_st>;
   TlsFront(const TlsFiles* files, int backend_port)
       : files_(*files), backend_port_(backend_port), pool_(kThreads) {}
-  absl::Status Listen(const std::string& listen);
-  void Accept(std::stop_token stop);
+  void Take(UniqueFd connection);
   void Serve(int fd);
   // For the certificate that is current; null when OpenSSL refuses it.
   Context CurrentContext();
@@ -48,14 +47,12 @@ class TlsFront {
   static constexpr int kThreads = 4;
   const TlsFiles& files_;
   const int backend_port_;
-  std::string address_;
-  UniqueFd listener_;
   absl::Mutex mu_;
   std::set<int> connections_ ABSL_GUARDED_BY(mu_);
   std::shared_ptr<const TlsPems> pems_ ABSL_GUARDED_BY(mu_);  // of context_
   Context context_ ABSL_GUARDED_BY(mu_);
   Pool pool_;
-  std::jthread acceptor_;  // last: it ends first
+  std::unique_ptr<Listener> listener_;  // last: it ends first
 };
 
 }  // namespace radiograph

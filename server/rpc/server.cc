@@ -1,5 +1,6 @@
 #include "server/rpc/server.h"
 
+#include <fcntl.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
@@ -8,8 +9,8 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "core/base/status_macros.h"
 #include "server/rpc/services.h"
 #include "server/rpc/tls_credentials.h"
 
@@ -39,12 +40,6 @@ void SetLimits(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamWindowBytes);
   // What is read from a connection at once: larger pieces wait partly filled, and cost memory.
   builder.AddChannelArgument(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, kReadBytesMax);
-  // A second server on the same port would take half of the calls.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-}
-
-std::string WithPort(const std::string& listen, int port) {
-  return absl::StrCat(listen.substr(0, listen.rfind(':')), ":", port);
 }
 
 }  // namespace
@@ -61,19 +56,22 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(Options options, Bac
   }
   grpc::ServerBuilder builder;
   SetLimits(builder);
-  int port = 0;
-  if (!options.listen.empty()) {
-    builder.AddListeningPort(options.listen, server->credentials_, &port);
-  }
+  std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor =
+      builder.experimental().AddExternalConnectionAcceptor(
+          grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+          server->credentials_);
   for (const auto& service : server->services_) builder.RegisterService(service.get());
   builder.experimental().SetInterceptorCreators(std::move(options.interceptors));
   server->server_ = builder.BuildAndStart();
-  if (server->server_ == nullptr || (!options.listen.empty() && port == 0)) {
-    return absl::UnavailableError(
-        absl::StrCat("can't listen on ", options.listen, "; is another server there?"));
-  }
-  if (!options.listen.empty()) server->address_ = WithPort(options.listen, port);
+  if (server->server_ == nullptr) return absl::InternalError("gRPC does not start");
   server->SetServing(true);
+  if (options.listen.empty()) return server;
+  ASSIGN_OR_RETURN(server->listener_, Listener::Start(options.listen, [acceptor](UniqueFd fd) {
+                     fcntl(fd.get(), F_SETFL, O_NONBLOCK);
+                     grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters taken;
+                     taken.fd = fd.Release();
+                     acceptor->HandleNewConnection(&taken);
+                   }));
   return server;
 }
 
@@ -92,6 +90,7 @@ void RpcServer::SetServing(bool serving) {
 }
 
 void RpcServer::Shutdown(absl::Duration grace) {
+  listener_.reset();
   server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
   server_->Wait();
 }

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/auth/tls_files.h"
+#include "server/net/listener.h"
 #include "server/rpc/backend.h"
 
 namespace radiograph {
@@ -31,7 +32,7 @@ class RpcServer {
   ~RpcServer();
 
   // HOST:PORT with the port that was taken.
-  const std::string& address() const { return address_; }
+  const std::string& address() const { return listener_->address(); }
   std::shared_ptr<grpc::Channel> InProcessChannel();
 
   // What grpc.health.v1 answers, for the server ("") and each service.
@@ -43,9 +44,9 @@ class RpcServer {
  private:
   RpcServer() = default;
   std::vector<std::unique_ptr<grpc::Service>> services_;
-  std::string address_;
   std::shared_ptr<grpc::ServerCredentials> credentials_;
-  std::unique_ptr<grpc::Server> server_;  // after the services: it ends first
+  std::unique_ptr<grpc::Server> server_;      // after the services: it ends first
+  std::unique_ptr<Listener> listener_;        // and before it, who brings it connections
 };
 
 }  // namespace radiograph

@@ -124,7 +124,8 @@ class Case(unittest.TestCase):
         """
         state = f"--state={self.folder / 'state'}"
         server = self.start("radiographd", "--listen=127.0.0.1:0", "--http=127.0.0.1:0", state, *flags, before=before)
-        server.endpoint = server.wait_for("serving")["grpc"]
+        serving = server.wait_for("serving")
+        server.endpoint, server.http = serving["grpc"], serving["http"]
         return server
 
     def assert_ok(self, answer):

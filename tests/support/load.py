@@ -184,8 +184,9 @@ class Ledger:
 class Client:
     """One that asks all the time, and a second thread that follows its jobs."""
 
-    def __init__(self, endpoint, ledger, model, seed):
-        self.endpoint, self.ledger, self.model = endpoint, ledger, model
+    def __init__(self, endpoint, ledger, model, seed, sizes=SIZES, pause_seconds=0):
+        """`sizes` of uploads; `pause_seconds` between two operations."""
+        self.ledger, self.model, self.sizes, self.pause_seconds = ledger, model, sizes, pause_seconds
         self.random = random.Random(seed)
         self.connection = wire.Connection(endpoint)
         self.stopping = threading.Event()
@@ -218,23 +219,24 @@ class Client:
 
     def _ask(self):
         operations = {self.create: 12, self.cancel: 1, self.upload: 4, self.read_job: 4, self.read_blob: 2,
-                      self.repeat: 2, self.reuse: 1, self.list: 2}
+                      self.read_result: 2, self.repeat: 2, self.reuse: 1, self.list: 2}
         while not self.stopping.is_set():
             self.random.choices(list(operations), operations.values())[0]()
+            pause(self.pause_seconds)
 
     def insist(self, ask):
         """Asks until there is an answer: the server may be down meanwhile."""
         deadline = time.monotonic() + ANSWER_SECONDS_MAX
-        broken = 0
+        told = set()
         while True:
             try:
                 return ask()
             except grpc.RpcError as error:
                 if error.code() not in AGAIN or time.monotonic() > deadline:
                     raise
-            broken += 1
-            if broken == 1:
-                self.ledger.count("broken")
+                if error.code() not in told:
+                    told.add(error.code())
+                    self.ledger.count(error.code().name.lower())
             pause(0.02)
 
     # Operations.
@@ -314,16 +316,33 @@ class Client:
             digest, size = self.random.choice(digests)
             self.insist(lambda: self.ledger.check_blob(self.connection, digest, size))
 
+    def read_result(self):
+        job_id = self.any_job()
+        if job_id is None:
+            return
+        for file in self.insist(lambda: self.connection.jobs.Get(jobs.GetJobRequest(id=job_id))).result:
+            self.insist(lambda: self.ledger.check_blob(self.connection, file.blob.sha256, file.blob.size))
+
     def upload(self):
-        data = self.random.randbytes(self.random.choice(SIZES))
+        data = self.random.randbytes(self.random.choice(self.sizes))
         blob = blobs.Blob(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
         name = f"u{self.random.getrandbits(64):x}"
         cut = self.random.randrange(len(data) + 1)  # a first stream ends here
         # Some are never finished.
         reach = [cut] if self.random.random() < 0.1 else [cut, len(data)]
         told = 0
+
+        def upload_to(end):
+            nonlocal told
+            try:
+                told = self._upload_to(end, name, blob, data, told)
+            except grpc.RpcError as error:
+                if error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED:
+                    told = 0  # a full disk drops what has come
+                raise
+
         for end in reach:
-            told = self.insist(lambda: self._upload_to(end, name, blob, data, told))
+            self.insist(lambda: upload_to(end))
         if reach[-1] == len(data):
             self.ledger.uploaded(blob)
             self.ledger.count("uploaded")

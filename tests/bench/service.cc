@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -87,6 +88,29 @@ absl::StatusOr<Server> StartServer(const std::string& bin, const std::string& st
   ASSIGN_OR_RETURN(server.client, Connect(server.endpoint));
   RETURN_IF_ERROR(server.client->GetInfo().status());
   return server;
+}
+
+absl::StatusOr<v1::CreateJobRequest> SpectrumRequest(Client& client,
+                                                     const std::string& model_folder) {
+  v1::CreateArtifactRequest artifact;
+  artifact.set_name("model");
+  artifact.set_kind(v1::MODEL);
+  std::vector<std::string> paths;
+  for (const auto& entry : std::filesystem::directory_iterator(model_folder)) {
+    if (entry.path().extension() == ".safetensors") paths.push_back(entry.path().string());
+  }
+  ASSIGN_OR_RETURN(std::vector<v1::Blob> blobs, client.Upload(paths));
+  for (size_t i = 0; i < paths.size(); ++i) {
+    v1::ArtifactFile* file = artifact.add_files();
+    file->set_name(std::filesystem::path(paths[i]).filename().string());
+    *file->mutable_blob() = blobs[i];
+  }
+  RETURN_IF_ERROR(client.CreateArtifact(artifact).status());
+  v1::CreateJobRequest request;
+  request.set_analysis("bilinear.spectrum");
+  (*request.mutable_inputs())["model"].add_refs("model");
+  (*request.mutable_params()->mutable_fields())["null_draws"].set_number_value(0);
+  return request;
 }
 
 }  // namespace radiograph

@@ -33,6 +33,10 @@ struct Server {
 absl::StatusOr<Server> StartServer(const std::string& bin, const std::string& state,
                                    absl::string_view devices);
 
+// Uploads the weights, registers them as `model`, and asks for bilinear.spectrum without null draws.
+absl::StatusOr<v1::CreateJobRequest> SpectrumRequest(Client& client,
+                                                     const std::string& model_folder);
+
 }  // namespace radiograph
 
 #endif  // RADIOGRAPH_TESTS_BENCH_SERVICE_H_

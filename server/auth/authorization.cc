@@ -32,6 +32,8 @@ constexpr Rule kRules[] = {
     {"Jobs.Retry", kSubmit, Sees::kOwn, CallClass::kCall},
     {"Jobs.Delete", kSubmit, Sees::kOwn, CallClass::kCall},
     {"Workers.Synchronize", kWorker, Sees::kShared, CallClass::kWait},
+    {"Workers.Save", kWorker, Sees::kShared, CallClass::kCall},  // of the lease's job
+    {"Workers.Load", kWorker, Sees::kShared, CallClass::kCall},
     {"Workers.List", kRead, Sees::kShared, CallClass::kCall},
     {"Workers.Drain", kAdmin, Sees::kShared, CallClass::kCall},
 };

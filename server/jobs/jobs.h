@@ -132,6 +132,13 @@ class Jobs {
   using SynchronizeDone = std::function<void(absl::StatusOr<v1::SynchronizeResponse>)>;
   void Synchronize(v1::SynchronizeRequest request, bool embedded, std::stop_token stop,
                    SynchronizeDone done);
+  // What a running job keeps: state for its next attempt, dropped at its end, or a memo for other
+  // jobs of its tenant (keepsakes.h), by the engine of its attempt. Durable when OK. ABORTED unless
+  // the token is the open lease's; FAILED_PRECONDITION when the blob isn't here;
+  // RESOURCE_EXHAUSTED beyond kKeptBytesMax, or kStateKeysMax keys.
+  absl::Status Save(const v1::SaveRequest& request);
+  // No blob: nothing is kept there. That a job goes on from state is an event of it.
+  absl::StatusOr<v1::LoadResponse> Load(const v1::LoadRequest& request);
   // All slots; of their jobs only the tenant's own.
   v1::ListWorkersResponse ListWorkers(const std::string& tenant);
   // A slot, or all of a worker: no more leases; what runs there after `grace` goes back to the

@@ -136,7 +136,11 @@ absl::Status StopJob(JobTransaction& transaction, JobRow row, Happening why, abs
   ASSIGN_OR_RETURN(std::vector<JobRow> merged, transaction.MergedInto(before.id()));
   RETURN_IF_ERROR(Stop(row.job, why, !merged.empty(), now));
   const JobRow left = row;
-  if (!merged.empty()) row.lease_token.clear();
+  if (!merged.empty()) {
+    row.lease_token.clear();
+    // What the run keeps is the heir's, before the end of this job would drop it.
+    RETURN_IF_ERROR(transaction.keepsakes().MoveState(row.sequence, merged.front().sequence));
+  }
   RETURN_IF_ERROR(transaction.Put(std::move(row), EventOf(left.job, now, NameOf(why))));
   if (merged.empty()) return absl::OkStatus();
   return HandOver(transaction, left, before, std::move(merged), now);

@@ -163,7 +163,7 @@ class IdentityTest : public testing::StoreTest {
   std::optional<Backend> backend_;
   std::unique_ptr<RpcServer> server_;
   std::shared_ptr<grpc::Channel> channel_;
-  std::string bytes_, running_, token_;
+  std::string bytes_, running_, lease_token_, token_;
   v1::Blob blob_;
   std::map<std::string, int64_t> versions_;
   int64_t seeds_ = 100;
@@ -328,8 +328,26 @@ void IdentityTest::AddWorkers(std::map<std::string, Call>& calls) {
     offered.set_name("bilinear.spectrum");
     offered.set_version(1);
     return Ask<Stub, v1::SynchronizeRequest, v1::SynchronizeResponse>(
-        stub(), &v1::Workers::Stub::Synchronize, request,
-        [this](const auto& response) { return response.lease().job() == running_; });
+        stub(), &v1::Workers::Stub::Synchronize, request, [this](const auto& response) {
+          lease_token_ = response.lease().token();
+          return response.lease().job() == running_;
+        });
+  };
+  // What the job of MakeThings keeps: by the token of its lease.
+  calls["Workers.Save"] = [=, this] {
+    v1::SaveRequest request;
+    request.set_lease_token(lease_token_);
+    request.set_key("k");
+    *request.mutable_blob() = blob_;
+    return Ask<Stub, v1::SaveRequest, v1::SaveResponse>(stub(), &v1::Workers::Stub::Save, request);
+  };
+  calls["Workers.Load"] = [=, this] {
+    v1::LoadRequest request;
+    request.set_lease_token(lease_token_);
+    request.set_key("k");
+    return Ask<Stub, v1::LoadRequest, v1::LoadResponse>(
+        stub(), &v1::Workers::Stub::Load, request,
+        [this](const auto& response) { return response.blob().sha256() == blob_.sha256(); });
   };
   calls["Workers.List"] = [=, this] {  // the slot is everybody's, its job is not
     return Ask<Stub, v1::ListWorkersRequest, v1::ListWorkersResponse>(
@@ -411,6 +429,8 @@ constexpr Cell kCells[] = {
     {"Jobs.Retry", "submit admin", "OK", "NotFound"},
     {"Jobs.Delete", "submit admin", "OK", "NotFound"},
     {"Workers.Synchronize", "worker", "OK", "PermissionDenied"},
+    {"Workers.Save", "worker", "OK", "PermissionDenied"},
+    {"Workers.Load", "worker", "OK", "PermissionDenied"},
     {"Workers.List", "read submit admin", "OK", "OK, nothing"},
     {"Workers.Drain", "admin", "OK", "OK"},  // slots are shared
 };

@@ -240,6 +240,16 @@ class WorkersService final
                                         v1::SynchronizeResponse* response) override {
     return radiograph::Synchronize(backend_, context, request, response);
   }
+  grpc::Status Save(ServerContext* context, const v1::SaveRequest* request,
+                    v1::SaveResponse*) override {
+    return Run(backend_, "Workers.Save", context,
+               [&](const std::string&) { return backend_.jobs->Save(*request); });
+  }
+  grpc::Status Load(ServerContext* context, const v1::LoadRequest* request,
+                    v1::LoadResponse* response) override {
+    return Answer(backend_, "Workers.Load", context, response,
+                  [&](const std::string&) { return backend_.jobs->Load(*request); });
+  }
   grpc::Status List(ServerContext* context, const v1::ListWorkersRequest*,
                     v1::ListWorkersResponse* response) override {
     return Answer(backend_, "Workers.List", context, response,

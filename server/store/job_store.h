@@ -20,6 +20,7 @@
 #include "absl/time/time.h"
 #include "radiograph/v1/jobs.pb.h"
 #include "server/store/database.h"
+#include "server/store/keepsakes.h"
 #include "server/store/tenant.h"
 
 namespace radiograph {
@@ -79,6 +80,9 @@ class JobTransaction {
   // Stores what became of a job that was read here; an event without time is left out. A result
   // must have all its blobs here: else FAILED_PRECONDITION naming them.
   absl::Status Put(JobRow row, v1::JobEvent event = {});
+
+  // What jobs keep. Put drops the state of a job that has ended.
+  Keepsakes keepsakes() { return Keepsakes(&connection_); }
 
   // Forgets a job that was read here, with its events.
   absl::Status Delete(const JobRow& row);

@@ -208,6 +208,7 @@ absl::Status JobTransaction::Put(JobRow row, v1::JobEvent event) {
   }
   if (event.has_time()) RETURN_IF_ERROR(InsertEvent(connection_, row, std::move(event)));
   RETURN_IF_ERROR(WriteRow(connection_, row));
+  if (row.job.has_end_time()) RETURN_IF_ERROR(keepsakes().DropState(row.sequence));
   changes_.push_back({row, before});
   before = row.job.state();
   return absl::OkStatus();

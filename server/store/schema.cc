@@ -131,8 +131,34 @@ constexpr char kRetention[] = R"sql(
     SELECT '*', sha256 FROM blob WHERE sha256 NOT IN (SELECT sha256 FROM possession);
 )sql";
 
+// What running jobs keep (keepsakes.h).
+constexpr char kKeepsakes[] = R"sql(
+  CREATE TABLE kept_state (          -- for the next attempt; gone when the job has ended
+    job INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    engine TEXT NOT NULL,            -- digest of the Engine that made it
+    attempt INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    PRIMARY KEY (job, key)
+  ) WITHOUT ROWID;
+  CREATE INDEX kept_state_blob ON kept_state (sha256);
+  CREATE TABLE memo (
+    tenant TEXT NOT NULL CHECK (tenant <> ''),
+    digest TEXT NOT NULL,            -- of what was computed from what
+    engine TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    used INTEGER NOT NULL,           -- seconds since 1970
+    PRIMARY KEY (tenant, digest, engine)
+  ) WITHOUT ROWID;
+  CREATE INDEX memo_blob ON memo (sha256);
+  CREATE INDEX memo_used ON memo (tenant, used);
+)sql";
+
 // Script i leads from version i to version i + 1. A script is never changed once it has landed.
-constexpr const char* kScripts[] = {kFirst, kTenants, kChains, kOwners, kRetention};
+constexpr const char* kScripts[] = {kFirst, kTenants, kChains, kOwners, kRetention,
+                                    kKeepsakes};
 static_assert(kSchemaVersion == std::size(kScripts));
 
 }  // namespace

@@ -1,9 +1,11 @@
 // A queue's day in one process, for fault_points_test.py: uploads, an artifact, jobs that are
-// created, merged, leased, ended, cancelled, retried and deleted, on the real store.
+// created, merged, leased, ended, cancelled, retried and deleted, and save their state, on the real
+// store.
 //
 //   scenario run FOLDER            says what was acknowledged, a line each:
 //                                    blob SHA256 | artifact REF | job ID | ended ID DIGEST |
-//                                    cancelled ID | deleting ID | deleted ID
+//                                    cancelled ID | deleting ID | deleted ID |
+//                                    saving ID SHA256 | saved ID SHA256
 //   scenario check FOLDER < LINES  all of that must be true, now and when every open job has ended
 //   scenario fill FOLDER N         stores N jobs that wait
 #include <unistd.h>
@@ -66,6 +68,11 @@ class Scenario {
     std::map<std::string, std::vector<std::string>> told;
     for (std::string line; std::getline(lines, line);) {
       std::vector<std::string> words = absl::StrSplit(line, ' ');
+      if (words.size() == 3 && words[0] == "saving") states_[words[1]].insert(words[2]);
+      if (words.size() == 3 && words[0] == "saved") {
+        states_[words[1]] = {words[2]};
+        saved_.insert(words[1]);
+      }
       if (words.size() >= 2)
         told[words[0]].insert(told[words[0]].end(), words.begin() + 1, words.end());
     }
@@ -93,6 +100,7 @@ class Scenario {
         return "job " + told["ended"][i] + " has lost its result";
       }
     }
+    checking_ = true;
     return EndAll();
   }
 
@@ -214,12 +222,45 @@ class Scenario {
     Settle();
     return answer;
   }
+  absl::Status SaveState(const v1::Lease& lease, int part) {
+    v1::SaveRequest request;
+    request.set_lease_token(lease.token());
+    request.set_key("k");
+    ASSIGN_OR_RETURN(*request.mutable_blob(),
+                     store_->blobs->PutBytes(kEveryTenant, absl::StrCat("part ", part)));
+    const std::string what = lease.job() + " " + request.blob().sha256();
+    Say("saving " + what);
+    RETURN_IF_ERROR(jobs_->Save(request));
+    Say("saved " + what);
+    return absl::OkStatus();
+  }
+  // The digest of the state that the job goes on from; empty for none.
+  absl::StatusOr<std::string> LoadState(const v1::Lease& lease) {
+    v1::LoadRequest request;
+    request.set_lease_token(lease.token());
+    request.set_key("k");
+    ASSIGN_OR_RETURN(const v1::LoadResponse response, jobs_->Load(request));
+    const std::string& sha256 = response.blob().sha256();
+    if (sha256.empty() || CanRead(sha256, kEveryTenant)) return sha256;
+    return absl::DataLossError("the state " + sha256 + " is lost");
+  }
+  bool MayGoOnFrom(const std::string& job, const std::string& state) {
+    if (state.empty()) return !saved_.contains(job);
+    return states_[job].contains(state);
+  }
   // A slot asks for a job and ends it so.
   absl::Status Work(const std::string& outcome) {
     ASSIGN_OR_RETURN(v1::SynchronizeResponse given, Call(v1::IDLE, {}, {}));
     if (!given.has_lease()) return absl::NotFoundError("no job for the slot");
     v1::AttemptReport report;
     report.set_outcome(outcome);
+    ASSIGN_OR_RETURN(const std::string state, LoadState(given.lease()));
+    if (checking_ && !MayGoOnFrom(given.lease().job(), state)) {
+      wrong_ = absl::StrCat("job ", given.lease().job(), " goes on from '", state, "'");
+    }
+    if (outcome == "CRASHED") {
+      for (int part = 0; part < 2; ++part) Note(SaveState(given.lease(), part));
+    }
     if (outcome == "SUCCEEDED") {
       v1::ArtifactFile& file = *report.add_result();
       file.set_name("result.json");
@@ -231,13 +272,12 @@ class Scenario {
     return absl::OkStatus();
   }
 
-  bool CanRead(const std::string& sha256) {
+  bool CanRead(const std::string& sha256, const std::string& tenant = kDefaultTenant) {
     Sha256 digest;
-    absl::Status read =
-        store_->blobs->Read(kDefaultTenant, sha256, 0, 0, [&](absl::string_view bytes) {
-          digest.Update(bytes);
-          return absl::OkStatus();
-        });
+    absl::Status read = store_->blobs->Read(tenant, sha256, 0, 0, [&](absl::string_view bytes) {
+      digest.Update(bytes);
+      return absl::OkStatus();
+    });
     return read.ok() && digest.Finish() == sha256;
   }
   // Every job that is still open can be ended, none ends twice.
@@ -246,6 +286,7 @@ class Scenario {
     for (int turn = 0; turn < kTurnsMax; ++turn) {
       if (absl::IsNotFound(Work("SUCCEEDED"))) break;
     }
+    if (!wrong_.empty()) return wrong_;
     ListAll list = All();
     for (const v1::Job& job : list) {
       absl::StatusOr<Jobs::EventPage> page = jobs_->Events(Key(job.id()), 0, 1000);
@@ -273,6 +314,12 @@ class Scenario {
   Disk disk_;
   Errands errands_{&clock_};
   std::vector<v1::Blob> blobs_;
+  // To be checked: the states that a job may have, the last acknowledged and those after it; and
+  // the jobs for which one was acknowledged.
+  std::map<std::string, std::set<std::string>> states_;
+  std::set<std::string> saved_;
+  bool checking_ = false;
+  std::string wrong_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Jobs> jobs_;
 };

@@ -117,7 +117,7 @@ absl::StatusOr<ExitCode> RunLocally(Cli& cli, const LocalRun& run) {
         cli.console.Bar("Running", progress.fraction,
                         absl::StrCat(progress.phase, " ", progress.message));
       },
-      cli.stop);
+      cli.stop, /*keeper=*/nullptr);
   cli.console.EndBar();
   if (outcome.end != RunEnd::kFinished || !outcome.status.ok()) return ReportFailure(cli, outcome);
   RETURN_IF_ERROR(ShowBundle(cli, out, folder + "/out", run.format));

@@ -27,6 +27,26 @@ const Artifact* Inputs::Find(absl::string_view input) const {
   return found == artifacts.end() || found->second.empty() ? nullptr : &found->second.front();
 }
 
+Bundle AsKept(const Bundle& bundle, at::Device device) {
+  Bundle kept{.tensors = {}, .texts = bundle.texts};
+  for (const auto& [name, tensor] : bundle.tensors) {
+    kept.tensors[name] =
+        at::empty(tensor.sizes(), tensor.options().device(device).requires_grad(false))
+            .copy_(tensor.detach());
+  }
+  return kept;
+}
+
+absl::StatusOr<std::optional<Bundle>> Context::Load(absl::string_view) { return std::nullopt; }
+
+absl::Status Context::Save(absl::string_view, const Bundle&) { return absl::OkStatus(); }
+
+absl::StatusOr<Bundle> Context::Memo(absl::string_view,
+                                     absl::FunctionRef<absl::StatusOr<Bundle>()> compute) {
+  ASSIGN_OR_RETURN(const Bundle bundle, compute());
+  return AsKept(bundle, device());
+}
+
 absl::StatusOr<Result> Analysis::Run(const ParamValues& params, const Inputs& inputs,
                                      Context& context) const {
   absl::StatusOr<Result> result = absl::InternalError("the analysis did not run");

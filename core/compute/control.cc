@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "core/base/log.h"
-#include "core/process/frames.h"
 
 namespace radiograph {
 namespace {
@@ -32,6 +31,17 @@ Control::Job Control::Next() {
   return *std::exchange(next_, std::nullopt);
 }
 
+absl::Status Control::AwaitAnswer(int64_t id, std::stop_token stop) {
+  absl::MutexLock lock(&mu_);
+  // A stop is requested under the lock, by Read.
+  auto answered = [&]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return answer_.id == id || stop.stop_requested();
+  };
+  mu_.Await(absl::Condition(&answered));
+  if (answer_.id == id) return answer_.status;
+  return absl::CancelledError("the job was asked to stop");
+}
+
 void Control::Read(int fd) {
   LineReader lines(fd, "the agent");
   while (true) {
@@ -46,7 +56,9 @@ void Control::Read(int fd) {
     absl::MutexLock lock(&mu_);
     if (auto* run = std::get_if<RunFrame>(&*frame)) {
       stop_ = std::stop_source();
-      next_ = Job{std::move(run->folder), stop_.get_token()};
+      next_ = Job{std::move(run->folder), run->keeps, stop_.get_token()};
+    } else if (auto* answer = std::get_if<AnswerFrame>(&*frame)) {
+      answer_ = std::move(*answer);
     } else {
       stop_.request_stop();  // after the job's end this stops nothing
     }

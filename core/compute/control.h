@@ -10,6 +10,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "core/process/frames.h"
 
 namespace radiograph {
 
@@ -17,6 +18,7 @@ class Control {
  public:
   struct Job {
     std::string folder;
+    bool keeps = false;    // questions are answered
     std::stop_token stop;  // a cancel
   };
 
@@ -26,6 +28,8 @@ class Control {
 
   // Waits for the next job.
   Job Next();
+  // Waits for the answer to the question of that id, which is new. CANCELLED after a stop request.
+  absl::Status AwaitAnswer(int64_t id, std::stop_token stop);
 
  private:
   [[noreturn]] void Read(int fd);
@@ -33,6 +37,7 @@ class Control {
   absl::Mutex mu_;
   std::optional<Job> next_ ABSL_GUARDED_BY(mu_);
   std::stop_source stop_ ABSL_GUARDED_BY(mu_);  // of the newest job
+  AnswerFrame answer_ ABSL_GUARDED_BY(mu_);     // the newest; ids begin at 1
 };
 
 }  // namespace radiograph

@@ -83,11 +83,19 @@ absl::StatusOr<int64_t> DeviceMemoryBytes(at::Device device) {
     ready.analyses.emplace_back(analysis.spec().name(), analysis.spec().version());
   }
   Say(ready);
+  int64_t questions = 0;
   while (true) {
     Control::Job job = control.Next();
     Say(StartedFrame{});
+    AskAgent ask;
+    if (job.keeps) {
+      ask = [&](AskFrame::What what, const KeptName& name) {
+        Say(AskFrame{++questions, what, name});
+        return control.AwaitAnswer(questions, job.stop);
+      };
+    }
     DoneFrame done = RunJob(
-        environment, job.folder, [](const Progress& p) { Say(p); }, job.stop);
+        environment, job.folder, [](const Progress& p) { Say(p); }, job.stop, ask);
     Say(done);
     // An error of CUDA stays: every later call would fail too. The agent starts another process.
     if (!environment.device.is_cpu() && absl::IsInternal(done.status)) _exit(EXIT_FAILURE);

@@ -73,7 +73,7 @@ class ComputeProgramTest : public ::testing::Test {
   }
   static RunOutcome Run(ComputeProcess& process, const std::string& folder) {
     return process.Run(
-        folder, [] {}, [](const Progress&) {}, {});
+        folder, [] {}, [](const Progress&) {}, {}, /*keeper=*/nullptr);
   }
   static std::string Text(const std::string& path) { return ReadFile(path, 1 << 28).value(); }
 
@@ -115,7 +115,7 @@ TEST_F(ComputeProgramTest, CancelStopsABusyJobAndKeepsTheProcess) {
       [&](const Progress& progress) {
         if (progress.phase != "start") stop.request_stop();
       },
-      stop.get_token());
+      stop.get_token(), /*keeper=*/nullptr);
   EXPECT_EQ(outcome.end, RunEnd::kCancelled);
   EXPECT_EQ(outcome.status.code(), absl::StatusCode::kCancelled);
   ASSERT_TRUE(process->alive());
@@ -134,7 +134,8 @@ TEST_F(ComputeProgramTest, KilledAgentLeavesNoBusyProcess) {
       int pid = (*process)->pid();
       if (progress.phase != "start" && write(ready[1], &pid, sizeof(pid)) < 0) _exit(1);
     };
-    (*process)->Run(job, [] {}, tell, {});
+    (*process)->Run(
+        job, [] {}, tell, {}, /*keeper=*/nullptr);
     _exit(1);
   }
   close(ready[1]);

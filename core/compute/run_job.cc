@@ -25,8 +25,13 @@ using Say = absl::FunctionRef<void(const Progress&)>;
 
 class JobContext : public Context {
  public:
-  JobContext(const ComputeEnvironment& environment, int64_t seed, Say say, std::stop_token stop)
-      : environment_(environment), seed_(seed), say_(say), stop_(std::move(stop)) {}
+  JobContext(const ComputeEnvironment& environment, int64_t seed, Say say, std::stop_token stop,
+             KeptBundles kept)
+      : environment_(environment),
+        seed_(seed),
+        say_(say),
+        stop_(std::move(stop)),
+        kept_(std::move(kept)) {}
 
   at::Device device() const override { return environment_.device; }
   int64_t threads() const override { return environment_.engine.threads; }
@@ -43,6 +48,17 @@ class JobContext : public Context {
     return absl::OkStatus();
   }
 
+  absl::StatusOr<std::optional<Bundle>> Load(absl::string_view key) override {
+    return kept_.Load(key);
+  }
+  absl::Status Save(absl::string_view key, const Bundle& bundle) override {
+    return kept_.Save(key, bundle);
+  }
+  absl::StatusOr<Bundle> Memo(absl::string_view digest,
+                              absl::FunctionRef<absl::StatusOr<Bundle>()> compute) override {
+    return kept_.Memo(digest, compute);
+  }
+
  private:
   const ComputeEnvironment& environment_;
   const uint64_t seed_;
@@ -50,6 +66,7 @@ class JobContext : public Context {
   const std::stop_token stop_;
   std::string phase_;
   absl::Time told_ = absl::InfinitePast();
+  KeptBundles kept_;
 };
 
 absl::StatusOr<const Analysis*> FindAnalysis(absl::Span<const Analysis> analyses,
@@ -135,14 +152,19 @@ int64_t PeakDeviceBytes(at::Device device) {
 }
 
 absl::Status Run(const ComputeEnvironment& environment, const std::string& folder, Say say,
-                 std::stop_token stop, absl::Time begin) {
+                 std::stop_token stop, AskAgent ask, absl::Time begin) {
   ASSIGN_OR_RETURN(std::string text, ReadFile(folder + "/job.json", kJobBytesMax));
   ASSIGN_OR_RETURN(JobRequest request, JobRequest::Parse(text));
   ASSIGN_OR_RETURN(const Analysis* analysis, FindAnalysis(environment.analyses, request));
   // The types of the parameters are the Spec's, not those that JSON shows.
   ASSIGN_OR_RETURN(ParamValues params, NormalizeParams(analysis->spec(), ToJson(request.params)));
   ASSIGN_OR_RETURN(Inputs inputs, LoadInputs(folder, request));
-  JobContext context(environment, request.seed, say, std::move(stop));
+  KeptBundles kept({.folder = folder,
+                    .device = environment.device,
+                    .engine = environment.engine,
+                    .pace = environment.save_pace},
+                   std::move(ask));
+  JobContext context(environment, request.seed, say, std::move(stop), std::move(kept));
   RETURN_IF_ERROR(context.Progress(0, "start", ""));  // it may be cancelled by now
   ASSIGN_OR_RETURN(Result result, analysis->Run(params, inputs, context));
   RunInfo run;
@@ -157,11 +179,11 @@ absl::Status Run(const ComputeEnvironment& environment, const std::string& folde
 }  // namespace
 
 DoneFrame RunJob(const ComputeEnvironment& environment, const std::string& folder,
-                 absl::FunctionRef<void(const Progress&)> say, std::stop_token stop) {
+                 absl::FunctionRef<void(const Progress&)> say, std::stop_token stop, AskAgent ask) {
   absl::Time begin = absl::Now();
   ResetPeaks(environment.device);
   DoneFrame done;
-  done.status = Run(environment, folder, say, std::move(stop), begin);
+  done.status = Run(environment, folder, say, std::move(stop), std::move(ask), begin);
   done.seconds = absl::ToDoubleSeconds(absl::Now() - begin);
   done.peak_host_bytes = PeakHostBytes();
   done.peak_device_bytes = PeakDeviceBytes(environment.device);

@@ -3,6 +3,7 @@
 #include <c10/util/Exception.h>
 
 #include <cstring>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -12,6 +13,7 @@
 #include "core/base/status_macros.h"
 #include "core/catalog/spec_builder.h"
 #include "core/process/job_folder.h"
+#include "core/tensor/tensors.h"
 #include "tests/support/status_matchers.h"
 
 namespace radiograph {
@@ -26,7 +28,33 @@ struct ScaleParams {
   std::string mode = "run";
 };
 
+// Adds up 1..10, and keeps how far it is. Fails after the sixth addition of a run.
+absl::StatusOr<Result> Count(Context& context) {
+  at::Tensor sum = at::zeros({1}, at::kDouble);
+  int64_t next = 1, last = 6;
+  ASSIGN_OR_RETURN(std::optional<Bundle> state, context.Load("sum"));
+  if (state) {
+    sum.copy_(state->tensors.at("sum"));
+    next = state->tensors.at("next").item<int64_t>();
+    last = next + 6;
+  }
+  for (; next <= 10; ++next) {
+    if (next > last) return absl::InternalError(absl::StrCat("failed before ", next));
+    sum += next;
+    RETURN_IF_ERROR(context.Save(
+        "sum", {.tensors = {{"sum", sum}, {"next", at::scalar_tensor(next + 1, at::kLong)}},
+                .texts = {}}));
+  }
+  ASSIGN_OR_RETURN(const Bundle memo, context.Memo(Sha256Hex("negative"), [&] {
+    return Bundle{.tensors = {{"x", -sum}}, .texts = {}};
+  }));
+  Result result;
+  result.arrays.push_back(ToArray("scaled", {"entry"}, at::cat({sum, memo.tensors.at("x")})));
+  return result;
+}
+
 absl::StatusOr<Result> Scale(const ScaleParams& params, const Inputs& inputs, Context& context) {
+  if (params.mode == "count") return Count(context);
   if (params.mode == "throw") TORCH_CHECK(false, "a bug");
   while (params.mode == "loop") RETURN_IF_ERROR(context.Progress(0.5, "loop"));
   if (params.mode == "chatter") {
@@ -84,7 +112,8 @@ class RunJobTest : public ::testing::Test {
     job_ = absl::StrCat(folder_.path(), "/job", ++jobs_);
     EXPECT_OK(MakeJobFolder(job_, request_, paths_));
     return RunJob(
-        environment_, job_, [this](const Progress& progress) { told_.push_back(progress); }, stop);
+        environment_, job_, [this](const Progress& progress) { told_.push_back(progress); }, stop,
+        ask_);
   }
   Json Read(const std::string& name) {
     return Json::parse(ReadFile(job_ + "/out/" + name, 1 << 20).value());
@@ -98,6 +127,7 @@ class RunJobTest : public ::testing::Test {
   std::string job_;
   int jobs_ = 0;
   std::vector<Progress> told_;
+  AskAgent ask_;
 };
 
 TEST_F(RunJobTest, LeavesABundleOfWhatTheAnalysisSaw) {
@@ -153,6 +183,39 @@ TEST_F(RunJobTest, StopEndsALoopThatReportsProgress) {
   std::jthread canceller([&] { stop.request_stop(); });
   EXPECT_THAT(Run(stop.get_token()).status,
               StatusIs(absl::StatusCode::kCancelled, HasSubstr("asked to stop")));
+}
+
+TEST_F(RunJobTest, GoesOnFromWhatWasSavedAndEndsWithTheSameBytes) {
+  request_.params = {{"mode", std::string("count")}};
+  environment_.save_pace = {.age_share = 0,
+                            .age_min = absl::ZeroDuration(),
+                            .age_max = absl::ZeroDuration(),
+                            .cost_share = 1e9};
+  std::map<std::string, std::string> kept;  // bytes by key or memo
+  ask_ = [&](AskFrame::What what, const KeptName& name) -> absl::Status {
+    const std::string of = name.key + name.memo;
+    if (what == AskFrame::What::kSave) {
+      ASSIGN_OR_RETURN(kept[of], ReadFile(SavePath(job_), 1 << 20));
+      return absl::OkStatus();
+    }
+    if (!kept.contains(of)) return absl::NotFoundError("nothing is kept");
+    return WriteFile(LoadPath(job_), kept[of]);
+  };
+  EXPECT_THAT(Run().status, StatusIs(absl::StatusCode::kInternal, HasSubstr("failed before 7")));
+  ASSERT_OK(Run().status);
+  const auto result = [this] {
+    return ReadFile(job_ + "/out/arrays.safetensors", 1 << 20).value();
+  };
+  const std::string resumed = result();
+  ASSERT_OK(Run().status);  // once more: the memo is found
+  EXPECT_EQ(result(), resumed);
+  ASSERT_OK_AND_ASSIGN(
+      auto arrays, safetensors::MappedTensors::Open(job_ + "/out/arrays.safetensors", "arrays"));
+  double scaled[2];
+  std::memcpy(scaled, arrays->Bytes(*arrays->header().Find("scaled")).data(), sizeof(scaled));
+  EXPECT_EQ(scaled[0], 55);
+  EXPECT_EQ(scaled[1], -55);
+  EXPECT_EQ(kept.size(), 2u);
 }
 
 TEST_F(RunJobTest, ProgressIsThinnedOut) {

@@ -17,6 +17,7 @@
 #include "core/base/status_macros.h"
 #include "core/process/child.h"
 #include "core/process/frames.h"
+#include "core/process/job_folder.h"
 
 extern char** environ;
 
@@ -39,6 +40,13 @@ std::vector<std::string> Environment(absl::string_view device) {
   return environment;
 }
 
+absl::Status Keep(const AskFrame& ask, const std::string& folder, std::stop_token stop,
+                  Keeper* keeper) {
+  if (keeper == nullptr) return absl::FailedPreconditionError("nothing is kept here");
+  if (ask.what == AskFrame::What::kSave) return keeper->Save(ask.name, SavePath(folder), stop);
+  return keeper->Load(ask.name, LoadPath(folder), stop);
+}
+
 enum class Event { kFrame, kEnd, kStop, kTimeout };
 
 class ComputeProcessImpl : public ComputeProcess {
@@ -59,8 +67,8 @@ class ComputeProcessImpl : public ComputeProcess {
 
   absl::Status AwaitReady();
   RunOutcome Run(const std::string& folder, absl::FunctionRef<void()> on_started,
-                 absl::FunctionRef<void(const Progress&)> on_progress,
-                 std::stop_token stop) override;
+                 absl::FunctionRef<void(const Progress&)> on_progress, std::stop_token stop,
+                 Keeper* keeper) override;
 
  private:
   // Waits for the next frame, the child's end, a stop request (if awaited) or the deadline.
@@ -141,7 +149,7 @@ RunOutcome ComputeProcessImpl::Crashed(absl::string_view why) {
 
 RunOutcome ComputeProcessImpl::Run(const std::string& folder, absl::FunctionRef<void()> on_started,
                                    absl::FunctionRef<void(const Progress&)> on_progress,
-                                   std::stop_token stop) {
+                                   std::stop_token stop, Keeper* keeper) {
   uint64_t count;
   [[maybe_unused]] ssize_t got = read(stop_.get(), &count, sizeof(count));  // of the run before
   std::stop_callback on_stop(stop, [this] {
@@ -149,7 +157,7 @@ RunOutcome ComputeProcessImpl::Run(const std::string& folder, absl::FunctionRef<
     [[maybe_unused]] ssize_t put = write(stop_.get(), &one, sizeof(one));
   });
   absl::Time begin = absl::Now();
-  if (dead_ || !Send(RunFrame{folder}).ok()) return Crashed("");
+  if (dead_ || !Send(RunFrame{folder, keeper != nullptr}).ok()) return Crashed("");
   bool stopping = false;
   absl::Time deadline = absl::InfiniteFuture();
   while (true) {
@@ -171,6 +179,8 @@ RunOutcome ComputeProcessImpl::Run(const std::string& folder, absl::FunctionRef<
       on_started();
     } else if (auto* progress = std::get_if<Progress>(&frame)) {
       on_progress(*progress);
+    } else if (auto* ask = std::get_if<AskFrame>(&frame)) {
+      if (!Send(AnswerFrame{ask->id, Keep(*ask, folder, stop, keeper)}).ok()) return Crashed("");
     } else if (auto* done = std::get_if<DoneFrame>(&frame)) {
       bool cancelled = stopping && absl::IsCancelled(done->status);
       return {cancelled ? RunEnd::kCancelled : RunEnd::kFinished,

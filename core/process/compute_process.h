@@ -1,9 +1,11 @@
 // Drives one radiograph-compute process: start, jobs one after the other, cancel, kill. The
 // protocol is one JSON object a line, on the child's descriptors 3 (to the child) and 4 (from it):
-//   to:    {"run": "<job folder>"}   {"cancel": true}
+//   to:    {"run": "<job folder>", "keeps": true}   {"cancel": true}
+//          {"answer": {"id": 1, "code": 0, "message": ""}}
 //   from:  {"ready": <Engine>, "analyses": [["bilinear.spectrum", 1], ...], "memory_bytes": ...}
 //          {"started": true}
 //          {"progress": {"fraction": 0.5, "phase": "eigh", "message": "..."}}
+//          {"load": {"id": 1, "key": "null", "memo": ""}}   {"save": ...}
 //          {"done": {"code": 0, "message": "", "payload": ..., "seconds": 1.5, "peak_host_bytes":
 //          ..., ...}}
 #ifndef RADIOGRAPH_CORE_PROCESS_COMPUTE_PROCESS_H_
@@ -19,6 +21,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "core/process/keeper.h"
 #include "core/results/result.h"
 
 namespace radiograph {
@@ -71,10 +74,10 @@ class ComputeProcess {
 
   // Runs the job in `folder` to its end. `on_progress` is called on this thread. After a stop
   // request the child gets cancel_grace to end by itself, then it is killed. `on_started` once the
-  // child has begun.
+  // child has begun. `keeper` may be null: then nothing is kept.
   virtual RunOutcome Run(const std::string& folder, absl::FunctionRef<void()> on_started,
-                         absl::FunctionRef<void(const Progress&)> on_progress,
-                         std::stop_token stop) = 0;
+                         absl::FunctionRef<void(const Progress&)> on_progress, std::stop_token stop,
+                         Keeper* keeper) = 0;
 };
 
 // Where the programs of one build find each other: beside this executable. NOT_FOUND naming the

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <functional>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
@@ -18,8 +19,29 @@ namespace {
 
 using ::radiograph::testing::StatusIs;
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
+
+// Keeps one file of state, or answers as told.
+class FakeKeeper : public Keeper {
+ public:
+  absl::Status Save(const KeptName& name, const std::string& path, std::stop_token stop) override {
+    names.push_back("save " + name.key + name.memo);
+    if (on_save != nullptr) return on_save(stop);
+    absl::StatusOr<std::string> bytes = ReadFile(path, 1 << 20);
+    if (bytes.ok()) state = *bytes;
+    return bytes.status();
+  }
+  absl::Status Load(const KeptName& name, const std::string& path, std::stop_token) override {
+    names.push_back("load " + name.key + name.memo);
+    if (state.empty()) return absl::NotFoundError("nothing is kept");
+    return WriteFile(path, state);
+  }
+  std::string state;
+  std::vector<std::string> names;
+  std::function<absl::Status(std::stop_token)> on_save;
+};
 
 class ComputeProcessTest : public ::testing::Test {
  protected:
@@ -39,14 +61,24 @@ class ComputeProcessTest : public ::testing::Test {
   }
   RunOutcome Run(ComputeProcess& process, const std::string& analysis) {
     return process.Run(
-        JobFolder(analysis), [] {}, [](const Progress&) {}, {});
+        JobFolder(analysis), [] {}, [](const Progress&) {}, {}, /*keeper=*/nullptr);
+  }
+  // What fake.keep has told of what it loaded and saved.
+  std::vector<std::string> RunKeeping(ComputeProcess& process, Keeper* keeper) {
+    std::vector<std::string> told;
+    RunOutcome outcome = process.Run(
+        JobFolder("fake.keep"), [] {},
+        [&](const Progress& p) { told.push_back(absl::StrCat(p.phase, " ", p.message)); }, {},
+        keeper);
+    told.push_back(outcome.status.ToString());
+    return told;
   }
   // Asks to stop as soon as the child has started.
   RunOutcome RunAndStop(ComputeProcess& process, const std::string& analysis) {
     std::stop_source stop;
     return process.Run(
-        JobFolder(analysis), [&] { stop.request_stop(); }, [](const Progress&) {},
-        stop.get_token());
+        JobFolder(analysis), [&] { stop.request_stop(); }, [](const Progress&) {}, stop.get_token(),
+        /*keeper=*/nullptr);
   }
   // A program that is a shell script.
   absl::Status StartScript(const std::string& text, absl::Duration timeout = absl::Seconds(60)) {
@@ -73,12 +105,13 @@ TEST_F(ComputeProcessTest, JobRunsWithProgressAndLeavesItsResult) {
   std::string folder = JobFolder("fake.ok");
   RunOutcome outcome = process->Run(
       folder, [&] { seen.push_back("started"); },
-      [&](const Progress& p) { seen.push_back(absl::StrCat(p.fraction, p.phase, p.message)); }, {});
+      [&](const Progress& p) { seen.push_back(absl::StrCat(p.fraction, p.phase, p.message)); }, {},
+      nullptr);
   EXPECT_EQ(outcome.end, RunEnd::kFinished);
   EXPECT_OK(outcome.status);
   EXPECT_EQ(outcome.seconds, 0.25);
   EXPECT_EQ(outcome.peak_host_bytes, 1000);
-  EXPECT_THAT(seen, ::testing::ElementsAre("started", "0.5halfway"));
+  EXPECT_THAT(seen, ElementsAre("started", "0.5halfway"));
   EXPECT_EQ(access((folder + "/out/result.json").c_str(), R_OK), 0);
 }
 
@@ -144,8 +177,52 @@ TEST_F(ComputeProcessTest, StopRequestedBeforehandCancels) {
   std::stop_source stop;
   stop.request_stop();
   RunOutcome outcome = process->Run(
-      JobFolder("fake.wait"), [] {}, [](const Progress&) {}, stop.get_token());
+      JobFolder("fake.wait"), [] {}, [](const Progress&) {}, stop.get_token(), nullptr);
   EXPECT_EQ(outcome.end, RunEnd::kCancelled);
+}
+
+TEST_F(ComputeProcessTest, AKeeperAnswersWhatTheJobAsks) {
+  auto process = Start();
+  FakeKeeper keeper;
+  EXPECT_THAT(RunKeeping(*process, &keeper),
+              ElementsAre("loaded NOT_FOUND: nothing is kept", "saved OK", "OK"));
+  EXPECT_EQ(keeper.state, "0+1");
+  EXPECT_THAT(RunKeeping(*process, &keeper), ElementsAre("loaded 0+1", "saved OK", "OK"));
+  EXPECT_EQ(keeper.state, "0+1+1");
+  EXPECT_THAT(keeper.names, ElementsAre("load k", "save k", "load k", "save k"));
+}
+
+TEST_F(ComputeProcessTest, WithoutAKeeperQuestionsAreAnsweredToo) {
+  auto process = Start();
+  EXPECT_THAT(RunKeeping(*process, nullptr),
+              ElementsAre("loaded FAILED_PRECONDITION: nothing is kept here",
+                          "saved FAILED_PRECONDITION: nothing is kept here", "OK"));
+}
+
+TEST_F(ComputeProcessTest, AnErrorOfTheKeeperReachesTheJob) {
+  auto process = Start();
+  FakeKeeper keeper;
+  keeper.on_save = [](std::stop_token) { return absl::AbortedError("the lease is another's"); };
+  EXPECT_THAT(RunKeeping(*process, &keeper), ElementsAre("loaded NOT_FOUND: nothing is kept",
+                                                         "saved ABORTED: the lease is another's",
+                                                         "ABORTED: the lease is another's"));
+  EXPECT_TRUE(process->alive());
+}
+
+TEST_F(ComputeProcessTest, AStopWhileTheKeeperWorksEndsTheJob) {
+  auto process = Start({.binary = FAKE_COMPUTE, .cancel_grace = absl::Seconds(60)});
+  FakeKeeper keeper;
+  std::stop_source stop;
+  keeper.on_save = [&](std::stop_token token) {  // as a call does that a stop cancels
+    stop.request_stop();
+    EXPECT_TRUE(token.stop_requested());
+    return absl::CancelledError("asked to stop");
+  };
+  RunOutcome outcome = process->Run(
+      JobFolder("fake.keep"), [] {}, [](const Progress&) {}, stop.get_token(), &keeper);
+  EXPECT_EQ(outcome.end, RunEnd::kCancelled);
+  EXPECT_TRUE(process->alive());
+  EXPECT_OK(Run(*process, "fake.ok").status);
 }
 
 TEST_F(ComputeProcessTest, FloodOnStderrIsReadAndItsEndKept) {

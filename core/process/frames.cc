@@ -42,6 +42,10 @@ Json ToJson(const Progress& progress) {
             {"phase", Cut(progress.phase)},
             {"message", Cut(progress.message)}}}};
 }
+Json ToJson(const AskFrame& frame) {
+  return {{frame.what == AskFrame::What::kSave ? "save" : "load",
+           {{"id", frame.id}, {"key", frame.name.key}, {"memo", frame.name.memo}}}};
+}
 Json ToJson(const DoneFrame& frame) {
   return {{"done",
            {{"code", frame.status.raw_code()},
@@ -50,6 +54,15 @@ Json ToJson(const DoneFrame& frame) {
             {"seconds", frame.seconds},
             {"peak_host_bytes", frame.peak_host_bytes},
             {"peak_device_bytes", frame.peak_device_bytes}}}};
+}
+
+Json ToJson(const RunFrame& frame) { return {{"run", frame.folder}, {"keeps", frame.keeps}}; }
+Json ToJson(const CancelFrame&) { return {{"cancel", true}}; }
+Json ToJson(const AnswerFrame& frame) {
+  return {{"answer",
+           {{"id", frame.id},
+            {"code", frame.status.raw_code()},
+            {"message", Cut(frame.status.message())}}}};
 }
 
 absl::Status NotAFrame(absl::string_view line) {
@@ -104,6 +117,28 @@ std::optional<Progress> ParseProgress(const Json& json) {
   return progress;
 }
 
+std::optional<AskFrame> ParseAsk(AskFrame::What what, const Json& json) {
+  AskFrame frame;
+  frame.what = what;
+  if (!json.is_object() || !Get(json, "id", &frame.id) || !Get(json, "key", &frame.name.key) ||
+      !Get(json, "memo", &frame.name.memo)) {
+    return std::nullopt;
+  }
+  return frame;
+}
+
+std::optional<AnswerFrame> ParseAnswer(const Json& json) {
+  AnswerFrame frame;
+  int64_t code = 0;
+  std::string message;
+  if (!json.is_object() || !Get(json, "id", &frame.id) || !Get(json, "code", &code) ||
+      !Get(json, "message", &message)) {
+    return std::nullopt;
+  }
+  frame.status = absl::Status(static_cast<absl::StatusCode>(code), message);
+  return frame;
+}
+
 std::optional<DoneFrame> ParseDone(const Json& json) {
   DoneFrame frame;
   int64_t code = 0;
@@ -130,8 +165,7 @@ std::optional<DoneFrame> ParseDone(const Json& json) {
 }  // namespace
 
 std::string ToLine(const FrameToCompute& frame) {
-  if (const auto* run = std::get_if<RunFrame>(&frame)) return Line({{"run", run->folder}});
-  return Line({{"cancel", true}});
+  return Line(std::visit([](const auto& f) { return ToJson(f); }, frame));
 }
 
 std::string ToLine(const FrameFromCompute& frame) {
@@ -142,8 +176,15 @@ absl::StatusOr<FrameToCompute> ParseFrameToCompute(absl::string_view line) {
   absl::StatusOr<Json> json = ParseJson(line);
   if (!json.ok() || !json->is_object()) return NotAFrame(line);
   RunFrame run;
-  if (Get(*json, "run", &run.folder)) return run;
+  if (Get(*json, "run", &run.folder)) {
+    const Json keeps = json->value("keeps", Json(false));
+    run.keeps = keeps.is_boolean() && keeps.get<bool>();
+    return run;
+  }
   if (json->contains("cancel")) return CancelFrame{};
+  if (auto it = json->find("answer"); it != json->end()) {
+    if (std::optional<AnswerFrame> answer = ParseAnswer(*it)) return *std::move(answer);
+  }
   return NotAFrame(line);
 }
 
@@ -152,6 +193,10 @@ absl::StatusOr<FrameFromCompute> ParseFrameFromCompute(absl::string_view line) {
   if (!json.ok() || !json->is_object()) return NotAFrame(line);
   if (auto it = json->find("progress"); it != json->end()) {
     if (std::optional<Progress> progress = ParseProgress(*it)) return *std::move(progress);
+  } else if (auto it = json->find("save"); it != json->end()) {
+    if (std::optional<AskFrame> ask = ParseAsk(AskFrame::What::kSave, *it)) return *std::move(ask);
+  } else if (auto it = json->find("load"); it != json->end()) {
+    if (std::optional<AskFrame> ask = ParseAsk(AskFrame::What::kLoad, *it)) return *std::move(ask);
   } else if (auto it = json->find("done"); it != json->end()) {
     if (std::optional<DoneFrame> done = ParseDone(*it)) return *std::move(done);
   } else if (json->contains("ready")) {

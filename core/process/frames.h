@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "core/process/compute_process.h"
+#include "core/process/keeper.h"
 #include "core/results/result.h"
 
 namespace radiograph {
@@ -25,9 +26,14 @@ inline constexpr size_t kMessageBytesMax = 64 << 10;
 // To compute.
 struct RunFrame {
   std::string folder;
+  bool keeps = false;  // AskFrame is answered: there is a Keeper
 };
 struct CancelFrame {};
-using FrameToCompute = std::variant<RunFrame, CancelFrame>;
+struct AnswerFrame {  // to the AskFrame of that id
+  int64_t id = 0;
+  absl::Status status;
+};
+using FrameToCompute = std::variant<RunFrame, CancelFrame, AnswerFrame>;
 
 // From compute.
 struct ReadyFrame {
@@ -36,13 +42,23 @@ struct ReadyFrame {
   int64_t memory_bytes = 0;  // of the device, that a job may use
 };
 struct StartedFrame {};
+// For the Keeper. The bytes are <job folder>/save.safetensors, to be taken before the answer, or
+// will be <job folder>/load.safetensors by then. Compute asks for one thing at a time, and waits
+// for the answer unless it is cancelled meanwhile: that answer then comes late, and is known by its
+// id.
+struct AskFrame {
+  enum class What { kSave, kLoad };
+  int64_t id = 0;
+  What what = What::kLoad;
+  KeptName name;
+};
 struct DoneFrame {
   absl::Status status;  // with its payloads
   double seconds = 0;
   int64_t peak_host_bytes = 0;
   int64_t peak_device_bytes = 0;
 };
-using FrameFromCompute = std::variant<ReadyFrame, StartedFrame, Progress, DoneFrame>;
+using FrameFromCompute = std::variant<ReadyFrame, StartedFrame, Progress, AskFrame, DoneFrame>;
 
 // A line, its end included. Bytes that aren't UTF-8 are replaced.
 std::string ToLine(const FrameToCompute& frame);

@@ -51,6 +51,22 @@ TEST(Frames, DoneCarriesStatusWithPayloadOfAnyBytes) {
   EXPECT_EQ(std::get<DoneFrame>(got).peak_device_bytes, 20);
 }
 
+TEST(Frames, QuestionsKeepTheirName) {
+  for (AskFrame::What what : {AskFrame::What::kSave, AskFrame::What::kLoad}) {
+    for (const KeptName& name :
+         {KeptName{.key = "k", .memo = ""}, KeptName{.key = "", .memo = "m"}}) {
+      ASSERT_OK_AND_ASSIGN(FrameFromCompute got, Through(AskFrame{7, what, name}));
+      EXPECT_EQ(std::get<AskFrame>(got).id, 7);
+      EXPECT_EQ(std::get<AskFrame>(got).what, what);
+      EXPECT_EQ(std::get<AskFrame>(got).name.key, name.key);
+      EXPECT_EQ(std::get<AskFrame>(got).name.memo, name.memo);
+    }
+  }
+  EXPECT_FALSE(ParseFrameFromCompute(R"({"save": {"id": 1, "key": "k"}})").ok());
+  EXPECT_FALSE(ParseFrameFromCompute(R"({"load": {"id": "1", "key": "k", "memo": ""}})").ok());
+  EXPECT_FALSE(ParseFrameToCompute(R"({"answer": {"id": 1, "code": 0}})").ok());
+}
+
 TEST(Frames, MessageThatIsNotUtf8IsRepaired) {
   ASSERT_OK_AND_ASSIGN(FrameFromCompute got, Through(DoneFrame{absl::InternalError("a\xff")}));
   EXPECT_EQ(std::get<DoneFrame>(got).status.message(), "a\xEF\xBF\xBD");
@@ -64,6 +80,14 @@ TEST(Frames, HugeMessageStaysBelowTheLineLimit) {
 TEST(Frames, WordsToComputeArrive) {
   ASSERT_OK_AND_ASSIGN(FrameToCompute run, ParseFrameToCompute(R"({"run": "/tmp/a b"})"));
   EXPECT_EQ(std::get<RunFrame>(run).folder, "/tmp/a b");
+  EXPECT_FALSE(std::get<RunFrame>(run).keeps);
+  std::string line = ToLine(FrameToCompute(RunFrame{.folder = "/a", .keeps = true}));
+  ASSERT_OK_AND_ASSIGN(run, ParseFrameToCompute(line));
+  EXPECT_TRUE(std::get<RunFrame>(run).keeps);
+  line = ToLine(FrameToCompute(AnswerFrame{.id = 3, .status = absl::AbortedError("not yours")}));
+  ASSERT_OK_AND_ASSIGN(FrameToCompute answer, ParseFrameToCompute(line));
+  EXPECT_EQ(std::get<AnswerFrame>(answer).id, 3);
+  EXPECT_EQ(std::get<AnswerFrame>(answer).status, absl::AbortedError("not yours"));
   ASSERT_OK_AND_ASSIGN(FrameToCompute cancel, ParseFrameToCompute(R"({"cancel": true})"));
   EXPECT_TRUE(std::holds_alternative<CancelFrame>(cancel));
 }

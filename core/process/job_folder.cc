@@ -104,8 +104,11 @@ absl::StatusOr<JobInput> ParseInput(const Json& json) {
   return input;
 }
 
-// A link where that can be, else a copy: other file system, too many links, or a file of someone
-// else (the kernel's protected_hardlinks).
+}  // namespace
+
+std::string SavePath(const std::string& folder) { return folder + "/save.safetensors"; }
+std::string LoadPath(const std::string& folder) { return folder + "/load.safetensors"; }
+
 absl::Status LinkOrCopy(const std::string& from, const std::string& to) {
   if (linkat(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), AT_SYMLINK_FOLLOW) == 0) {
     return absl::OkStatus();
@@ -119,8 +122,6 @@ absl::Status LinkOrCopy(const std::string& from, const std::string& to) {
   if (chmod(to.c_str(), 0444) != 0) return ErrnoStatus(errno, "can't protect", to);
   return absl::OkStatus();
 }
-
-}  // namespace
 
 std::string JobRequest::ToJsonText() const {
   Json all_inputs = Json::object();

@@ -2,6 +2,8 @@
 //   job.json        the request (JobRequest)
 //   blobs/<sha256>  the inputs' bytes: hard links or copies, read-only
 //   out/            result.json, arrays.safetensors, figures/, run.json after success
+//   save.safetensors, load.safetensors
+//                   what is on its way to a Keeper, and from it
 #ifndef RADIOGRAPH_CORE_PROCESS_JOB_FOLDER_H_
 #define RADIOGRAPH_CORE_PROCESS_JOB_FOLDER_H_
 
@@ -40,6 +42,12 @@ struct JobRequest {
 // is hard-linked, or copied when it lies on another file system.
 absl::Status MakeJobFolder(const std::string& folder, const JobRequest& request,
                            const std::map<std::string, std::string>& blob_paths);
+
+std::string SavePath(const std::string& folder);
+std::string LoadPath(const std::string& folder);
+// A link where that can be, else a read-only copy: on another file system, with too many links, or
+// of a file of someone else (the kernel's protected_hardlinks).
+absl::Status LinkOrCopy(const std::string& from, const std::string& to);
 
 }  // namespace radiograph
 

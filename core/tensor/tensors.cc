@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
 
 namespace radiograph {
 namespace {
@@ -44,6 +45,22 @@ at::Tensor TensorOf(std::shared_ptr<const safetensors::MappedTensors> file,
   }
   return at::from_blob(
       data, info.shape, [file = std::move(file)](void*) {}, options);
+}
+
+absl::Status WriteTensors(const std::string& path, const std::map<std::string, at::Tensor>& tensors,
+                          const std::map<std::string, std::string>& texts) {
+  std::vector<safetensors::TensorSpec> specs;
+  for (const auto& [name, tensor] : tensors) {
+    specs.push_back({name, DTypeOf(tensor.scalar_type()), tensor.sizes().vec()});
+  }
+  ASSIGN_OR_RETURN(safetensors::Writer writer,
+                   safetensors::Writer::Create(path, std::move(specs), texts));
+  for (const safetensors::TensorInfo& info : writer.tensors()) {
+    const at::Tensor bytes = tensors.at(info.name).detach().to(at::kCPU).contiguous();
+    RETURN_IF_ERROR(
+        writer.Append({static_cast<const char*>(bytes.const_data_ptr()), bytes.nbytes()}));
+  }
+  return writer.Finish();
 }
 
 Array ToArray(std::string name, std::vector<std::string> axes, const at::Tensor& tensor,

@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +20,11 @@ namespace radiograph {
 // itself, kept alive by it: never write to it. Else a copy.
 at::Tensor TensorOf(std::shared_ptr<const safetensors::MappedTensors> file,
                     const safetensors::TensorInfo& info);
+
+// Writes a safetensors file of them, wherever they are. INVALID_ARGUMENT for names, texts or a
+// number of tensors that the format does not allow.
+absl::Status WriteTensors(const std::string& path, const std::map<std::string, at::Tensor>& tensors,
+                          const std::map<std::string, std::string>& texts = {});
 
 // `axes` names the dimensions: "class", "rank", ... The dtype is the tensor's own.
 Array ToArray(std::string name, std::vector<std::string> axes, const at::Tensor& tensor,

@@ -44,7 +44,12 @@ class AgentTest : public ::testing::Test {
     agent_ = std::make_unique<Agent>(
         options, server_->Channel(),
         std::make_unique<LocalBlobSource>([this](absl::string_view sha256) {
-          return absl::StatusOr<std::string>(absl::StrCat(folder_.path(), "/", sha256));
+          const std::string path = absl::StrCat(folder_.path(), "/", sha256);
+          const std::string bytes = server_->blob(std::string(sha256));
+          if (!bytes.empty()) {
+            EXPECT_OK(WriteFile(path, bytes));
+          }
+          return absl::StatusOr<std::string>(path);
         }));
     ASSERT_OK(agent_->Start());
   }
@@ -242,6 +247,46 @@ TEST_F(AgentTest, RefusedResultFailsTheJobWithTheServersWord) {
   v1::AttemptReport report = AwaitReport("j1");
   EXPECT_EQ(report.outcome(), "FAILED");
   EXPECT_EQ(report.error().message(), "a blob of the result is not here");
+}
+
+TEST_F(AgentTest, TheNextAttemptGetsWhatTheCrashedOneSaved) {
+  StartAgent();
+  Enqueue("j1", "fake.save_and_crash");
+  EXPECT_EQ(AwaitReport("j1").outcome(), "CRASHED");
+  EXPECT_EQ(server_->blob(server_->kept("k").sha256()), "0+1");
+  Enqueue("j1 again", "fake.keep");
+  EXPECT_EQ(AwaitReport("j1 again").outcome(), "SUCCEEDED");
+  EXPECT_EQ(server_->blob(server_->kept("k").sha256()), "0+1+1");
+}
+
+TEST_F(AgentTest, AJobWhoseStateCanNotBeKeptGoesOn) {
+  StartAgent();
+  server_->AnswerKeeping({grpc::StatusCode::RESOURCE_EXHAUSTED, "the disk is full"});
+  Enqueue("j1", "fake.keep");
+  EXPECT_EQ(AwaitReport("j1").outcome(), "SUCCEEDED");
+  EXPECT_EQ(server_->kept("k").sha256(), "");
+}
+
+TEST_F(AgentTest, ACancelEndsAJobThatWaitsForItsState) {
+  StartAgent();
+  server_->HangKeeping();
+  Enqueue("j1", "fake.keep");
+  ASSERT_TRUE(server_->AwaitHanging());
+  const int pid = ComputePid();
+  server_->Cancel("j1");
+  EXPECT_EQ(AwaitReport("j1").outcome(), "CANCELLED");
+  Enqueue("j2", "fake.ok");
+  EXPECT_EQ(PidInResult(AwaitReport("j2")), pid);
+}
+
+TEST_F(AgentTest, TheEndOfTheAgentDoesNotWaitForAnAnswer) {
+  StartAgent(absl::Milliseconds(50));
+  server_->HangKeeping();
+  Enqueue("j1", "fake.keep");
+  ASSERT_TRUE(server_->AwaitHanging());
+  UniqueFd process = Watch(ComputePid());
+  agent_.reset();
+  EXPECT_TRUE(AwaitExit(process));
 }
 
 TEST_F(AgentTest, MissingInputFailsTheJob) {

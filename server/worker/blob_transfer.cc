@@ -24,24 +24,6 @@ constexpr absl::Duration kRetryPauseMax = absl::Seconds(2);
 
 absl::Status StoppedStatus() { return absl::CancelledError("asked to stop"); }
 
-// A call of ours that a stop request cancels.
-class StoppableContext {
- public:
-  StoppableContext(const std::string& token, std::stop_token stop)
-      : cancel_(std::move(stop), Cancel{&context_}) {
-    Authorize(token, context_);
-  }
-  grpc::ClientContext* get() { return &context_; }
-
- private:
-  struct Cancel {
-    grpc::ClientContext* context;
-    void operator()() const { context->TryCancel(); }
-  };
-  grpc::ClientContext context_;
-  std::stop_callback<Cancel> cancel_;
-};
-
 // True once a stop is requested.
 bool PauseUnlessStopped(std::stop_token stop, absl::Duration pause) {
   absl::Mutex mu;

@@ -11,6 +11,7 @@
 #include <set>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -23,6 +24,24 @@ inline constexpr int64_t kTransferChunkBytes = 512 << 10;
 
 // Says who calls.
 void Authorize(const std::string& token, grpc::ClientContext& context);
+
+// A call that a stop request cancels.
+class StoppableContext {
+ public:
+  StoppableContext(const std::string& token, std::stop_token stop)
+      : cancel_(std::move(stop), Cancel{&context_}) {
+    Authorize(token, context_);
+  }
+  grpc::ClientContext* get() { return &context_; }
+
+ private:
+  struct Cancel {
+    grpc::ClientContext* context;
+    void operator()() const { context->TryCancel(); }
+  };
+  grpc::ClientContext context_;
+  std::stop_callback<Cancel> cancel_;
+};
 
 // Calls `attempt` until it answers anything but UNAVAILABLE (with growing pauses), or a stop is
 // requested: CANCELLED.

@@ -29,6 +29,9 @@ struct FakeServer::State {
   std::map<std::string, std::string> blobs, uploads;
   int64_t reads = 0, bytes_read = 0, break_after = -1;
   bool corrupt = false, refuse_result = false;
+  std::map<std::string, v1::Blob> kept;  // by key or memo
+  grpc::Status keeping;
+  bool hang_keeping = false, hanging = false;
 
   void Saw(const grpc::ServerContext* context) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
     auto token = context->client_metadata().find("authorization");
@@ -68,6 +71,28 @@ class FakeServer::WorkersService : public v1::Workers::Service {
     return Answer(*request, response);
   }
 
+  grpc::Status Save(grpc::ServerContext* context, const v1::SaveRequest* request,
+                    v1::SaveResponse*) override {
+    absl::MutexLock lock(&state_.mu);
+    grpc::Status status = Keeping(context, request->lease_token());
+    if (!status.ok()) return status;
+    if (!state_.blobs.contains(request->blob().sha256())) {
+      return {grpc::StatusCode::FAILED_PRECONDITION, "the blob is not here"};
+    }
+    state_.kept[request->key() + request->memo()] = request->blob();
+    return grpc::Status::OK;
+  }
+
+  grpc::Status Load(grpc::ServerContext* context, const v1::LoadRequest* request,
+                    v1::LoadResponse* response) override {
+    absl::MutexLock lock(&state_.mu);
+    grpc::Status status = Keeping(context, request->lease_token());
+    if (!status.ok()) return status;
+    auto kept = state_.kept.find(request->key() + request->memo());
+    if (kept != state_.kept.end()) *response->mutable_blob() = kept->second;
+    return grpc::Status::OK;
+  }
+
  private:
   // Whether the slot has a lease now: its own, or one out of the queue.
   bool Lease(const v1::SynchronizeRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(state_.mu) {
@@ -104,6 +129,21 @@ class FakeServer::WorkersService : public v1::Workers::Service {
       state_.leases.erase(lease);
     }
     return Answer(request, response);
+  }
+
+  // Whether the call may go on, and with which answer.
+  grpc::Status Keeping(grpc::ServerContext* context, const std::string& token)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(state_.mu) {
+    state_.Saw(context);
+    if (state_.vanished) return {grpc::StatusCode::UNAVAILABLE, "vanished"};
+    while (state_.hang_keeping && !context->IsCancelled() && !state_.vanished) {
+      state_.hanging = true;
+      state_.mu.AwaitWithTimeout(absl::Condition(&state_.vanished), absl::Milliseconds(5));
+    }
+    const bool leased = std::any_of(state_.leases.begin(), state_.leases.end(),
+                                    [&](auto& lease) { return lease.second.token() == token; });
+    if (!leased) return {grpc::StatusCode::ABORTED, "the lease is another's"};
+    return state_.keeping;
   }
 
   State& state_;
@@ -276,6 +316,26 @@ void FakeServer::BreakNextStreamAfter(int64_t bytes) {
 void FakeServer::Corrupt() {
   absl::MutexLock lock(&state_->mu);
   state_->corrupt = true;
+}
+
+v1::Blob FakeServer::kept(const std::string& name) {
+  absl::MutexLock lock(&state_->mu);
+  return state_->kept[name];
+}
+
+void FakeServer::AnswerKeeping(grpc::Status status) {
+  absl::MutexLock lock(&state_->mu);
+  state_->keeping = std::move(status);
+}
+
+void FakeServer::HangKeeping() {
+  absl::MutexLock lock(&state_->mu);
+  state_->hang_keeping = true;
+}
+
+bool FakeServer::AwaitHanging() {
+  absl::MutexLock lock(&state_->mu);
+  return state_->mu.AwaitWithTimeout(absl::Condition(&state_->hanging), kPatience);
 }
 
 void FakeServer::RefuseNextResult() {

@@ -53,6 +53,14 @@ class FakeServer {
   void BreakNextStreamAfter(int64_t bytes);
   // Reads give wrong bytes.
   void Corrupt();
+  // What was saved under a key or memo; empty if nothing was.
+  v1::Blob kept(const std::string& name);
+  // From now on Workers.Save and Load are answered so, or, if OK, as ever.
+  void AnswerKeeping(grpc::Status status);
+  // They are answered when the caller has given up.
+  void HangKeeping();
+  // True once a call hangs.
+  bool AwaitHanging();
   // The next DONE that carries a result is refused with FAILED_PRECONDITION.
   void RefuseNextResult();
   std::set<std::string> tokens();  // seen in any call

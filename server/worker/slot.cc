@@ -13,6 +13,7 @@
 #include "core/process/job_folder.h"
 #include "core/results/bundle.h"
 #include "server/rpc/status.h"
+#include "server/worker/keeper.h"
 
 namespace radiograph {
 namespace {
@@ -64,6 +65,7 @@ void SetError(const absl::Status& status, StopReason reason, v1::AttemptReport& 
 Slot::Slot(Options options, std::shared_ptr<grpc::Channel> channel, BlobSource* blobs)
     : options_(std::move(options)),
       job_folder_(options_.folder + "/job"),
+      channel_(channel),
       blobs_(blobs),
       transfer_(channel, options_.link.token),
       link_(options_.link, channel),
@@ -155,9 +157,12 @@ absl::Status Slot::Fetch(const SlotLink::Job& job) {
 }
 
 RunOutcome Slot::Run(const SlotLink::Job& job) {
+  LeaseKeeper keeper({.lease = job.lease, .slot = options_.link.slot, .token = options_.link.token},
+                     channel_, &transfer_, blobs_);
   return compute_->Run(
       job_folder_, [this] { link_.SetStarted(); },
-      [this](const Progress& progress) { link_.SetProgress(ToProto(progress)); }, job.stop);
+      [this](const Progress& progress) { link_.SetProgress(ToProto(progress)); }, job.stop,
+      &keeper);
 }
 
 absl::Status Slot::Upload(std::stop_token stop, v1::AttemptReport& report) {

@@ -40,6 +40,7 @@ class Slot {
 
   const Options options_;
   const std::string job_folder_;
+  const std::shared_ptr<grpc::Channel> channel_;
   BlobSource* const blobs_;
   BlobTransfer transfer_;
   SlotLink link_;

@@ -26,11 +26,23 @@ class TestContext : public Context {
     last_ = fraction;
     return calls_++ == options_.cancel_after ? absl::CancelledError("user") : absl::OkStatus();
   }
+  absl::StatusOr<std::optional<Bundle>> Load(absl::string_view key) override {
+    if (options_.kept == nullptr || !options_.kept->contains(std::string(key))) return std::nullopt;
+    return options_.kept->at(std::string(key));
+  }
+  absl::Status Save(absl::string_view key, const Bundle& bundle) override {
+    if (saves_++ == options_.abort_after_saves) return absl::AbortedError("another's");
+    if (options_.kept != nullptr) {
+      options_.kept->insert_or_assign(std::string(key), AsKept(bundle, device()));
+    }
+    return absl::OkStatus();
+  }
 
  private:
   const RunOptions options_;
   double last_ = 0;
   int64_t calls_ = 0;
+  int64_t saves_ = 0;
 };
 
 Artifact Open(const std::string& path, absl::string_view config_json) {
@@ -52,16 +64,7 @@ Artifact ArtifactOf(const std::map<std::string, at::Tensor>& tensors,
   auto folder = TemporaryFolder::Make();
   EXPECT_OK(folder);
   const std::string path = folder->path() + "/model.safetensors";
-  std::map<std::string, Array> arrays;
-  std::vector<safetensors::TensorSpec> specs;
-  for (const auto& [name, tensor] : tensors) {
-    const Array& array = arrays[name] = ToArray(name, {}, tensor);
-    specs.push_back({.name = name, .dtype = array.dtype, .shape = array.shape});
-  }
-  auto writer = safetensors::Writer::Create(path, std::move(specs));
-  EXPECT_OK(writer);
-  for (const auto& info : writer->tensors()) EXPECT_OK(writer->Append(arrays[info.name].bytes));
-  EXPECT_OK(writer->Finish());
+  EXPECT_OK(WriteTensors(path, tensors));
   return Open(path, config_json);  // the mapping outlives the file's name
 }
 

@@ -22,6 +22,8 @@ struct RunOptions {
   uint64_t seed = 0;
   int64_t cancel_after = -1;  // calls of Progress; -1: never
   at::Device device = at::kCPU;
+  std::map<std::string, Bundle>* kept = nullptr;  // by key: what every Save keeps; null: nothing
+  int64_t abort_after_saves = -1;                 // the next is ABORTED; -1: none is
 };
 absl::StatusOr<Result> RunAnalysis(absl::string_view name, absl::string_view params,
                                    const std::map<std::string, Artifact>& inputs,

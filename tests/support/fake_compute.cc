@@ -7,6 +7,8 @@
 //   fake.flood   1 MiB on stderr, then done
 //   fake.junk    a line that is no message
 //   fake.long    a line that does not end
+//   fake.keep    loads "k", adds "+1" to it and saves it, each told as progress, done
+//   fake.save_and_crash   as fake.keep, and dies by SIGKILL in place of done
 //   fake.self    done, the message says how the process was started
 // It writes its process id to <job folder>/pid first.
 #include <dirent.h>
@@ -75,6 +77,29 @@ absl::Status WriteResult(const std::string& folder) {
   return status;
 }
 
+absl::Status Ask(AskFrame::What what, LineReader& lines) {
+  static int64_t id = 0;
+  Say(ToLine(FrameFromCompute(AskFrame{++id, what, {.key = "k", .memo = ""}})));
+  while (true) {
+    FrameToCompute frame = NextFrame(lines);
+    if (auto* answer = std::get_if<AnswerFrame>(&frame)) return answer->status;
+    return absl::CancelledError("as asked");
+  }
+}
+
+absl::Status Keep(const std::string& folder, LineReader& lines) {
+  absl::Status loaded = Ask(AskFrame::What::kLoad, lines);
+  std::string state = "0";
+  if (loaded.ok()) state = ReadFile(LoadPath(folder), 1 << 20).value();
+  Say(ToLine(Progress{
+      .fraction = 0.1, .phase = "loaded", .message = loaded.ok() ? state : loaded.ToString()}));
+  if (absl::IsCancelled(loaded)) return loaded;
+  if (!WriteFile(SavePath(folder), state + "+1").ok()) _exit(1);
+  absl::Status saved = Ask(AskFrame::What::kSave, lines);
+  Say(ToLine(Progress{.fraction = 0.2, .phase = "saved", .message = saved.ToString()}));
+  return absl::IsCancelled(saved) || absl::IsAborted(saved) ? saved : absl::OkStatus();
+}
+
 void Do(const std::string& what, const std::string& folder, LineReader& lines) {
   if (what == "fake.ok") {
     Say(ToLine(Progress{.fraction = 0.5, .phase = "half", .message = "way"}));
@@ -92,6 +117,11 @@ void Do(const std::string& what, const std::string& folder, LineReader& lines) {
   if (what == "fake.wait") {
     NextFrame(lines);
     return Done(absl::CancelledError("as asked"));
+  }
+  if (what == "fake.keep" || what == "fake.save_and_crash") {
+    absl::Status status = Keep(folder, lines);
+    if (what == "fake.save_and_crash") raise(SIGKILL);
+    return Done(status.ok() ? WriteResult(folder) : status);
   }
   if (what == "fake.deaf") {
     while (true) NextFrame(lines);
@@ -111,8 +141,8 @@ void Main() {
   ready.engine.device_kind = "cpu";
   ready.engine.threads = 1;
   ready.memory_bytes = 1 << 30;
-  for (const char* name :
-       {"ok", "refuse", "crash", "wait", "deaf", "flood", "junk", "long", "self"}) {
+  for (const char* name : {"ok", "refuse", "crash", "wait", "deaf", "flood", "junk", "long", "keep",
+                           "save_and_crash", "self"}) {
     ready.analyses.emplace_back(absl::StrCat("fake.", name), 1);
   }
   Say(ToLine(FrameFromCompute(ready)));

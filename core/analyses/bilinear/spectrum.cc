@@ -1,6 +1,7 @@
 #include "core/analyses/bilinear/spectrum.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "core/base/status_macros.h"
@@ -17,6 +18,7 @@ constexpr int64_t kChunkRows = 1024;  // samples a batch
 
 // Draw i of the null takes the streams kNullStream + 2 i and the next.
 constexpr uint64_t kNullStream = uint64_t{1} << 32;
+constexpr char kNullState[] = "null_maxima";
 
 // body(begin, batch) over the rows of x, converted to `options`; each row makes `numbers` numbers.
 absl::Status ForEachBatch(const at::Tensor& x, const at::TensorOptions& options, int64_t numbers,
@@ -48,14 +50,22 @@ double FidelityError(const BilinearLayer& layer, const at::Tensor& probes,
 }
 
 absl::StatusOr<at::Tensor> NullMaxima(const BilinearLayer& layer, const Coordinates& coordinates,
-                                      int64_t draws, uint64_t seed, Report report) {
+                                      int64_t draws, Context& context, Report report) {
   const int64_t outputs = layer.directions.size(0);
   at::Tensor maxima = at::empty({draws, outputs}, layer.left.options());
-  for (int64_t draw = 0; draw < draws; ++draw) {
+  ASSIGN_OR_RETURN(const std::optional<Bundle> state, context.Load(kNullState));
+  int64_t done = 0;
+  if (state.has_value()) {
+    const at::Tensor& known = state->tensors.at("maxima");
+    done = known.size(0);
+    maxima.narrow(0, 0, done).copy_(known);
+    RETURN_IF_ERROR(report(static_cast<double>(done) / draws));
+  }
+  for (int64_t draw = done; draw < draws; ++draw) {
     at::Tensor sides[] = {layer.left, layer.right};
     RETURN_IF_ERROR(ParallelFor(2, [&](int64_t side) {
       const uint64_t stream = kNullStream + 2 * static_cast<uint64_t>(draw) + side;
-      sides[side] = Rotated(sides[side], coordinates, {seed, stream});
+      sides[side] = Rotated(sides[side], coordinates, {context.seed(), stream});
       return absl::OkStatus();
     }));
     RETURN_IF_ERROR(ForEachChunk(
@@ -70,6 +80,8 @@ absl::StatusOr<at::Tensor> NullMaxima(const BilinearLayer& layer, const Coordina
           return report((draw + static_cast<double>(done) / outputs) / draws);
         }));
     RETURN_IF_ERROR(report((draw + 1.0) / draws));
+    RETURN_IF_ERROR(context.Save(
+        kNullState, {.tensors = {{"maxima", maxima.narrow(0, 0, draw + 1)}}, .texts = {}}));
   }
   return maxima;
 }

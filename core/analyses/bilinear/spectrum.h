@@ -50,9 +50,10 @@ double FidelityError(const BilinearLayer& layer, const at::Tensor& probes,
                      const at::Tensor& quadratic);
 
 // Largest |lambda| of each output when L and R are rotated in R^d by independent Haar orthogonals,
-// which keeps norms and breaks their alignment: [draws, C].
+// which keeps norms and breaks their alignment: [draws, C]. The draws that are done are the job's
+// state; each is a function of the seed and its number alone, so it goes on from them.
 absl::StatusOr<at::Tensor> NullMaxima(const BilinearLayer& layer, const Coordinates& coordinates,
-                                      int64_t draws, uint64_t seed, Report report);
+                                      int64_t draws, Context& context, Report report);
 
 // Over inputs x [N, n] in their stored dtype, anywhere; N >= 1.
 struct Contributions {

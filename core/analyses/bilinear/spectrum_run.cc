@@ -169,9 +169,8 @@ class Run {
   absl::Status CompareWithNull() {
     const int64_t draws = facts_.sizes.null_draws;
     if (draws == 0) return absl::OkStatus();
-    ASSIGN_OR_RETURN(const at::Tensor maxima,
-                     NullMaxima(layer_, coordinates_, draws, context_.seed(),
-                                Phase(0.3, 0.9, "random rotations")));
+    ASSIGN_OR_RETURN(const at::Tensor maxima, NullMaxima(layer_, coordinates_, draws, context_,
+                                                         Phase(0.3, 0.9, "random rotations")));
     facts_.null_threshold = maxima.amax(0);
     const at::Tensor sizes = facts_.spectra.eigenvalues.abs();
     facts_.significant = (sizes > facts_.null_threshold.unsqueeze(1)).sum(1).to(at::kDouble);

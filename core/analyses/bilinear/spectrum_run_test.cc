@@ -259,5 +259,32 @@ TEST(BilinearSpectrum, OneLayerOfSeveralIsSaidToBeOne) {
   EXPECT_EQ(ArrayOf(first, "eigenvectors_input").size(-1), 12);
 }
 
+TEST(BilinearSpectrum, GoesOnFromTheDrawsThatAreDoneWithTheSameBytes) {
+  const std::map<std::string, Artifact> inputs = {{"model", ArtifactOf(RandomModel())}};
+  for (const char* params : {R"({"null_draws": 9})", R"({"null_draws": 9, "solver": "topk"})",
+                             R"({"null_draws": 9, "precision": "float32"})"}) {
+    ASSERT_OK_AND_ASSIGN(const Result whole,
+                         RunAnalysis("bilinear.spectrum", params, inputs, {.seed = 3}));
+    for (int64_t saves : {1, 5, 8, 9}) {
+      std::map<std::string, Bundle> kept;
+      testing::RunOptions options = {.seed = 3, .kept = &kept, .abort_after_saves = saves};
+      auto first = RunAnalysis("bilinear.spectrum", params, inputs, options);
+      EXPECT_EQ(first.ok(), saves == 9) << "the last save is the ninth";
+      ASSERT_EQ(kept.size(), 1u);
+      EXPECT_EQ(kept.begin()->second.tensors.at("maxima").size(0), saves);
+      options.abort_after_saves = 9 - saves;  // no more than the draws that are left
+      ASSERT_OK_AND_ASSIGN(const Result resumed,
+                           RunAnalysis("bilinear.spectrum", params, inputs, options));
+      ASSERT_EQ(resumed.arrays.size(), whole.arrays.size());
+      for (size_t i = 0; i < whole.arrays.size(); ++i) {
+        EXPECT_EQ(resumed.arrays[i].bytes, whole.arrays[i].bytes) << whole.arrays[i].name;
+      }
+      for (size_t i = 0; i < whole.metrics.size(); ++i) {
+        EXPECT_EQ(resumed.metrics[i].value, whole.metrics[i].value) << whole.metrics[i].name;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace radiograph::bilinear

@@ -136,6 +136,7 @@ Collector::Options Daemon::CollectorOptions() {
 
 absl::Status Daemon::OpenStore() {
   blob_options_.folder = options_.state;
+  blob_options_.on_damaged = [this] { metrics_->FoundDamaged(); };
   ASSIGN_OR_RETURN(store_, Store::Open(blob_options_, &clock_, &disk_));
   pool_ = std::make_unique<Pool>(kPoolThreads);
   errands_ = std::make_unique<Errands>(&clock_);
@@ -176,7 +177,10 @@ absl::Status Daemon::StartRpc() {
                                                .jobs = jobs_.get(),
                                                .headers = headers_.get(),
                                                .door = door_.get(),
-                                               .pool = pool_.get()});
+                                               .pool = pool_.get(),
+                                               .collector = collector_.get(),
+                                               .clock = &clock_,
+                                               .disk = &disk_});
   v1::ServerInfo& info = backend_->info;
   info.set_version(RADIOGRAPH_VERSION);
   info.set_build(build_.sha256);
@@ -228,9 +232,11 @@ absl::Status Daemon::StartAgent() {
                      .token = worker_token_};
   agent_ =
       std::make_unique<Agent>(std::move(agent), rpc_->InProcessChannel(),
-                              std::make_unique<LocalBlobSource>([this](absl::string_view sha256) {
-                                return store_->blobs->Path(std::string(sha256));
-                              }));
+                              std::make_unique<LocalBlobSource>(
+                                  [this](const std::string& sha256, const std::stop_token& stop) {
+                                    return store_->blobs->Path(
+                                        sha256, [&] { return stop.stop_requested(); });
+                                  }));
   return agent_->Start();
 }
 

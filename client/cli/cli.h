@@ -65,6 +65,7 @@ std::vector<Command> JobCommands();
 std::vector<Command> ResultCommands();
 std::vector<Command> ProgramCommands();
 Command RunCommand();
+Command DoctorCommand();
 // All of them, with the flags that every command has.
 std::vector<Command> AllCommands();
 

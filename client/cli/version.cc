@@ -43,7 +43,8 @@ absl::StatusOr<ExitCode> Completion(Cli& cli, const Args& args) {
 }  // namespace
 
 std::vector<Command> ProgramCommands() {
-  return {{.name = "version",
+  return {DoctorCommand(),
+          {.name = "version",
            .positionals = "[--server]",
            .summary = "of this program, and what the server is and has",
            .flags = {{.name = "server", .value = "", .help = "ask the server too"}, FormatFlag()},

@@ -91,6 +91,16 @@ class Client {
 
   absl::StatusOr<v1::ServerInfo> GetInfo();
 
+  // For administrators. Hands over what the check says as it comes (problems, progress); the last
+  // response.
+  absl::StatusOr<v1::CheckResponse> Check(
+      bool digests, absl::FunctionRef<void(const v1::CheckResponse&)> on_response,
+      std::stop_token stop = {});
+  // On the server's machine; the answer says where.
+  absl::StatusOr<v1::Backup> Backup(std::stop_token stop = {});
+  // What was forgotten, or with validate_only what would be.
+  absl::StatusOr<v1::CollectResponse> Collect(bool validate_only, std::stop_token stop = {});
+
   // Hashes the files, asks which of them the server lacks, sends those. Blobs in the order of the
   // paths. A broken upload goes on at the size that the server has committed.
   absl::StatusOr<std::vector<v1::Blob>> Upload(absl::Span<const std::string> paths,

@@ -12,6 +12,9 @@ namespace {
 
 constexpr Rule kRules[] = {
     {"Server.GetInfo", kRead | kWorker, Sees::kShared, CallClass::kCall},
+    {"Server.Check", kAdmin, Sees::kShared, CallClass::kCall},
+    {"Server.Backup", kAdmin, Sees::kShared, CallClass::kCall},
+    {"Server.Collect", kAdmin, Sees::kShared, CallClass::kCall},
     {"Blobs.FindMissing", kSubmit | kWorker, Sees::kOwn, CallClass::kCall},
     {"Blobs.Write", kSubmit | kWorker, Sees::kOwn, CallClass::kBlobStream},
     {"Blobs.QueryWriteStatus", kSubmit | kWorker, Sees::kOwn, CallClass::kCall},

@@ -75,6 +75,9 @@ ServerMetrics::ServerMetrics(const std::string& version, const std::string& buil
       mismatches_(AddCounter(registry_, "radiograph_result_mismatch_total",
                              "Results that differ from an earlier one of the same work by an equal "
                              "engine.")),
+      damaged_(AddCounter(registry_, "radiograph_damaged_blobs_total",
+                          "Blobs whose bytes were found missing or changed; each once until it is "
+                          "uploaded again.")),
       collected_jobs_(AddCounter(registry_, "radiograph_collected_jobs_total",
                                  "Ended jobs that were forgotten after their time.")),
       collected_blobs_(AddCounter(registry_, "radiograph_collected_blobs_total",

@@ -30,6 +30,8 @@ class ServerMetrics {
   JobsObserver Observer();
   // Counts callers that were sent away.
   void Refused(Refusal refusal);
+  // Counts blobs whose bytes were found missing or changed.
+  void FoundDamaged() { damaged_.Increment(); }
   // What a collection has forgotten, and when it ended.
   void Collected(const v1::CollectResponse& collected, absl::Time time);
 
@@ -42,6 +44,7 @@ class ServerMetrics {
   prometheus::Counter& cache_hits_;
   prometheus::Counter& requeued_;
   prometheus::Counter& mismatches_;
+  prometheus::Counter& damaged_;
   prometheus::Counter& collected_jobs_;
   prometheus::Counter& collected_blobs_;
   prometheus::Counter& collected_bytes_;

@@ -8,6 +8,8 @@
 #include "server/rpc/door.h"
 #include "server/rpc/header_cache.h"
 #include "server/rpc/pool.h"
+#include "server/store/collector.h"
+#include "server/store/disk.h"
 #include "server/store/store.h"
 
 namespace radiograph {
@@ -18,6 +20,9 @@ struct Backend {
   HeaderCache* headers;
   Door* door;
   Pool* pool;
+  Collector* collector = nullptr;
+  const Clock* clock = nullptr;
+  Disk* disk = nullptr;
   v1::ServerInfo info = {};                      // as GetInfo tells it, but for the devices
   absl::Duration heartbeat = absl::Seconds(15);  // of Watch, when nothing happens
   absl::Duration wait_max = absl::Hours(24);     // of Wait without timeout and deadline

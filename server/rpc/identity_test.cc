@@ -48,11 +48,16 @@ class IdentityTest : public testing::StoreTest {
     EXPECT_OK(jobs);
     jobs_ = *std::move(jobs);
     errands_.Start();
+    collector_.emplace(Collector::Options(), store_.get(), &clock_,
+                       [this](absl::Span<const JobKey> keys) { return jobs_->Forget(keys); });
     backend_.emplace(Backend{.store = store_.get(),
                              .jobs = jobs_.get(),
                              .headers = headers_.get(),
                              .door = &*door_,
-                             .pool = &pool_});
+                             .pool = &pool_,
+                             .collector = &*collector_,
+                             .clock = &clock_,
+                             .disk = &disk_});
     auto server = RpcServer::Start({.listen = "", .interceptors = {}}, &*backend_);
     EXPECT_OK(server);
     server_ = *std::move(server);
@@ -152,6 +157,7 @@ class IdentityTest : public testing::StoreTest {
   void AddArtifacts(std::map<std::string, Call>& calls);
   void AddJobs(std::map<std::string, Call>& calls);
   void AddWorkers(std::map<std::string, Call>& calls);
+  void AddServer(std::map<std::string, Call>& calls);
   std::set<std::string> MethodsByReflection();
 
   std::unique_ptr<Tokens> tokens_;
@@ -160,6 +166,7 @@ class IdentityTest : public testing::StoreTest {
   Pool pool_;
   std::optional<Door> door_;
   std::unique_ptr<Jobs> jobs_;
+  std::optional<Collector> collector_;
   std::optional<Backend> backend_;
   std::unique_ptr<RpcServer> server_;
   std::shared_ptr<grpc::Channel> channel_;
@@ -312,10 +319,6 @@ void IdentityTest::AddJobs(std::map<std::string, Call>& calls) {
 void IdentityTest::AddWorkers(std::map<std::string, Call>& calls) {
   using Stub = std::unique_ptr<v1::Workers::Stub>;
   auto stub = [this] { return v1::Workers::NewStub(channel_); };
-  calls["Server.GetInfo"] = [this] {
-    return Ask<std::unique_ptr<v1::Server::Stub>, v1::GetInfoRequest, v1::ServerInfo>(
-        v1::Server::NewStub(channel_), &v1::Server::Stub::GetInfo, {});
-  };
   calls["Workers.Synchronize"] = [=, this] {
     v1::SynchronizeRequest request;
     request.set_protocol_version(1);
@@ -364,12 +367,38 @@ void IdentityTest::AddWorkers(std::map<std::string, Call>& calls) {
   };
 }
 
+void IdentityTest::AddServer(std::map<std::string, Call>& calls) {
+  using Stub = std::unique_ptr<v1::Server::Stub>;
+  auto stub = [this] { return v1::Server::NewStub(channel_); };
+  calls["Server.GetInfo"] = [=, this] {
+    return Ask<Stub, v1::GetInfoRequest, v1::ServerInfo>(stub(), &v1::Server::Stub::GetInfo, {});
+  };
+  calls["Server.Check"] = [=, this] {
+    grpc::ClientContext context;
+    auto reader = stub()->Check(With(context), v1::CheckRequest());
+    v1::CheckResponse response;
+    while (reader->Read(&response)) EXPECT_FALSE(response.has_problem());
+    const grpc::Status status = reader->Finish();
+    return Answer{status, response.done()};
+  };
+  calls["Server.Backup"] = [=, this] {
+    return Ask<Stub, v1::BackupRequest, v1::Backup>(
+        stub(), &v1::Server::Stub::Backup, {},
+        [](const auto& backup) { return backup.blobs() > 0; });
+  };
+  calls["Server.Collect"] = [=, this] {
+    return Ask<Stub, v1::CollectRequest, v1::CollectResponse>(
+        stub(), &v1::Server::Stub::Collect, {});
+  };
+}
+
 std::map<std::string, IdentityTest::Call> IdentityTest::Calls() {
   std::map<std::string, Call> calls;
   AddBlobs(calls);
   AddArtifacts(calls);
   AddJobs(calls);
   AddWorkers(calls);
+  AddServer(calls);
   return calls;
 }
 
@@ -409,6 +438,9 @@ struct Cell {
 };
 constexpr Cell kCells[] = {
     {"Server.GetInfo", "read submit admin worker", "OK", "OK"},
+    {"Server.Check", "admin", "OK", "OK"},
+    {"Server.Backup", "admin", "OK", "OK"},
+    {"Server.Collect", "admin", "OK", "OK"},
     {"Blobs.FindMissing", "submit admin worker", "OK", "OK, nothing"},
     {"Blobs.Write", "submit admin worker", "OK", "OK, nothing"},
     {"Blobs.QueryWriteStatus", "submit admin worker", "OK", "OK, nothing"},

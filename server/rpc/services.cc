@@ -20,6 +20,8 @@
 #include "server/rpc/idle_limit.h"
 #include "server/rpc/status.h"
 #include "server/rpc/waiting.h"
+#include "server/store/backup.h"
+#include "server/store/check.h"
 #include "server/store/page.h"
 
 namespace radiograph {
@@ -60,6 +62,32 @@ class ServerService final : public v1::Server::Service {
     return Answer(
         backend_, "Server.GetInfo", context, info,
         [&](const std::string& tenant) -> absl::StatusOr<v1::ServerInfo> { return Info(tenant); });
+  }
+
+  grpc::Status Check(ServerContext* context, const v1::CheckRequest* request,
+                     grpc::ServerWriter<v1::CheckResponse>* writer) override {
+    return Run(backend_, "Server.Check", context, [&](const std::string&) {
+      return radiograph::Check(
+          *backend_.store, *request, *backend_.clock, [&] { return context->IsCancelled(); },
+          [&](const v1::CheckResponse& response) {
+            return writer->Write(response) ? absl::OkStatus()
+                                           : absl::CancelledError("the client has gone");
+          });
+    });
+  }
+  grpc::Status Backup(ServerContext* context, const v1::BackupRequest*,
+                      v1::Backup* response) override {
+    return Answer(backend_, "Server.Backup", context, response, [&](const std::string&) {
+      return MakeBackup(*backend_.store, *backend_.collector, *backend_.clock, *backend_.disk,
+                        [&] { return context->IsCancelled(); });
+    });
+  }
+  grpc::Status Collect(ServerContext* context, const v1::CollectRequest* request,
+                       v1::CollectResponse* response) override {
+    return Answer(backend_, "Server.Collect", context, response, [&](const std::string&) {
+      return backend_.collector->Collect(request->validate_only(),
+                                         [&] { return context->IsCancelled(); });
+    });
   }
 
  private:

@@ -16,18 +16,6 @@
 #include "server/store/upload_state.h"
 
 namespace radiograph {
-namespace {
-
-absl::Status NoBlob(absl::string_view sha256) {
-  return absl::NotFoundError(absl::StrCat("there is no blob ", sha256));
-}
-
-absl::Status Damaged(absl::string_view sha256, int64_t bytes, int64_t begin) {
-  return absl::DataLossError(
-      absl::StrCat("blob ", sha256, " is damaged in the ", bytes, " bytes at ", begin));
-}
-
-}  // namespace
 
 absl::StatusOr<std::unique_ptr<BlobStore>> BlobStore::Open(Options options, Database* database,
                                                            const Clock* clock, Disk* disk) {
@@ -53,7 +41,8 @@ std::string BlobStore::BlobPath(absl::string_view sha256) const {
   return absl::StrCat(options_.folder, "/blobs/", sha256.substr(0, 2), "/", sha256);
 }
 
-// The size of a blob that has its row and its file, and that the tenant possesses.
+// The size of a blob that has its row and its file, as far as is known whole, and that the tenant
+// possesses.
 absl::StatusOr<std::optional<int64_t>> BlobStore::SizeOf(const std::string& tenant,
                                                          const std::string& sha256) {
   RETURN_IF_ERROR(CheckDigest(sha256));
@@ -63,7 +52,10 @@ absl::StatusOr<std::optional<int64_t>> BlobStore::SizeOf(const std::string& tena
     return absl::OkStatus();
   }));
   struct stat file;
-  if (size && (stat(BlobPath(sha256).c_str(), &file) != 0 || file.st_size != *size)) size.reset();
+  if (size && (stat(BlobPath(sha256).c_str(), &file) != 0 || file.st_size != *size ||
+               IsDamaged(sha256))) {
+    size.reset();
+  }
   return size;
 }
 
@@ -91,17 +83,14 @@ absl::StatusOr<bool> BlobStore::HoldsAll(
   return true;
 }
 
-absl::StatusOr<std::string> BlobStore::Path(const std::string& sha256) {
-  ASSIGN_OR_RETURN(std::optional<int64_t> size, SizeOf(kEveryTenant, sha256));
-  if (!size) return NoBlob(sha256);
-  return BlobPath(sha256);
-}
-
 // The chain of a blob whose row hasn't got it, from its bytes.
 absl::StatusOr<std::string> BlobStore::RestoreChain(const std::string& sha256, int64_t size,
                                                     int fd) {
   ASSIGN_OR_RETURN(BlobHash hash, BlobHash::OfFile(fd, BlobPath(sha256)));
-  if (hash.Finish() != sha256) return Damaged(sha256, size, 0);
+  if (hash.Finish() != sha256) {
+    MarkDamaged(sha256);
+    return Damaged(sha256, absl::StrCat("is damaged somewhere in its ", size, " bytes"));
+  }
   RETURN_IF_ERROR(database_->Write([&](Connection& connection) {
     return connection.Prepare("UPDATE blob SET chain = ? WHERE sha256 = ?")
         .BindBlob(1, hash.chain())
@@ -135,19 +124,20 @@ absl::Status BlobStore::Read(const std::string& tenant, const std::string& sha25
   }
   const int64_t end = limit == 0 || limit > size - offset ? size : offset + limit;
   const std::string path = BlobPath(sha256);
-  absl::StatusOr<UniqueFd> file = OpenFile(path, O_RDONLY);
-  if (absl::IsNotFound(file.status())) return NoBlob(sha256);  // as FindMissing says
-  RETURN_IF_ERROR(file.status());
+  ASSIGN_OR_RETURN(const UniqueFd file, OpenBlob(sha256));
   if (chain.size() != ChainBytes(size)) {
-    ASSIGN_OR_RETURN(chain, RestoreChain(sha256, size, file->get()));
+    ASSIGN_OR_RETURN(chain, RestoreChain(sha256, size, file.get()));
   }
   std::string part;
   for (int64_t index = offset / kBlobPartBytes; index * kBlobPartBytes < end; ++index) {
     const int64_t begin = index * kBlobPartBytes;
     part.resize(std::min(kBlobPartBytes, size - begin));
-    RETURN_IF_ERROR(ReadAt(file->get(), begin, absl::MakeSpan(part), path));
-    if (!IsIntact(part, index, size, chain, sha256)) {
-      return Damaged(sha256, static_cast<int64_t>(part.size()), begin);
+    const absl::Status read = ReadAt(file.get(), begin, absl::MakeSpan(part), path);
+    if (!read.ok() && !absl::IsDataLoss(read)) return read;
+    if (!read.ok() || !IsIntact(part, index, size, chain, sha256)) {
+      MarkDamaged(sha256);
+      return Damaged(sha256,
+                     absl::StrCat("is damaged in the ", part.size(), " bytes at ", begin));
     }
     for (int64_t at = std::max(offset, begin); at < std::min<int64_t>(end, begin + part.size());) {
       int64_t stop =

@@ -7,13 +7,19 @@
 // too, part by part. What is needed no more goes the other way round: the row, then the file
 // (collector.h). Files without a row are not seen.
 //
+// Every read verifies, and a file is hashed whole before it is handed out as a file. A blob that is
+// found damaged counts as missing from then on, so its next upload puts it right.
+//
 // Bytes are stored once, but a blob is there only for tenants that possess it: who has uploaded it
 // (the bytes prove it; the digest alone does not), or whose job made it. Its uploads are its own.
 #ifndef RADIOGRAPH_SERVER_STORE_BLOB_STORE_H_
 #define RADIOGRAPH_SERVER_STORE_BLOB_STORE_H_
 
+#include <sys/types.h>
+
 #include <compare>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -21,6 +27,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -30,6 +37,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "core/base/clock.h"
+#include "core/base/file.h"
 #include "radiograph/v1/artifacts.pb.h"
 #include "radiograph/v1/blobs.pb.h"
 #include "server/store/blob_hash.h"
@@ -43,6 +51,9 @@ inline constexpr int64_t kBlobPieceBytes = 1 << 20;  // the most a reader is han
 
 // Asked now and then by what takes long: whether to stop.
 using Stopped = absl::FunctionRef<bool()>;
+
+// What is there of a blob. kUnknown: not even its row.
+enum class BlobState { kWhole, kUnknown, kMissing, kWrongSize, kDamaged };
 
 class BlobStore;
 struct UploadState;
@@ -92,6 +103,7 @@ class BlobStore {
     int64_t blob_bytes_max = int64_t{64} << 30;
     int64_t uploads_max = 1024;  // unfinished ones
     absl::Duration upload_idle_max = absl::Hours(24);
+    std::function<void()> on_damaged = [] {};  // a blob was found so; any thread, must not block
   };
   static absl::StatusOr<std::unique_ptr<BlobStore>> Open(Options options, Database* database,
                                                          const Clock* clock, Disk* disk);
@@ -125,8 +137,15 @@ class BlobStore {
   absl::StatusOr<std::string> ReadBytes(const std::string& tenant, const std::string& sha256,
                                         int64_t offset, int64_t limit);
 
-  // The read-only file of anybody's blob, to be hard-linked. NOT_FOUND.
-  absl::StatusOr<std::string> Path(const std::string& sha256);
+  // The read-only file of anybody's blob, to be hard-linked. Hashed whole, unless this process has
+  // done so in the last day, or stored it, and it hasn't changed. NOT_FOUND; DATA_LOSS when its
+  // bytes are not there or not the right ones; CANCELLED once `stopped`.
+  absl::StatusOr<std::string> Path(
+      const std::string& sha256, Stopped stopped = [] { return false; });
+  // What is there of anybody's blob: its file, its size, and with `bytes` every byte. `go_on` is
+  // told how many have been read since its last call; its error ends it.
+  absl::StatusOr<BlobState> Look(const std::string& sha256, bool bytes,
+                                 absl::FunctionRef<absl::Status(int64_t)> go_on);
   // Copies a file's or a string's bytes in.
   absl::StatusOr<v1::Blob> PutFile(const std::string& tenant, const std::string& path);
   absl::StatusOr<v1::Blob> PutBytes(const std::string& tenant, absl::string_view bytes);
@@ -146,7 +165,9 @@ class BlobStore {
   // Takes the owners their possession, unless the note in its row is another by now; a blob that
   // nobody possesses then is removed.
   absl::StatusOr<Removed> Remove(std::vector<Removal> removals);
-  // Removes files that have no row: what a crash has left.
+  // The files in a folder of blobs/ that have no row: what a crash has left.
+  absl::StatusOr<std::vector<std::string>> UnknownFiles(const std::string& folder);
+  // Removes them.
   absl::Status SweepFiles(Stopped stopped);
   // Drops uploads that were idle for upload_idle_max. To be called now and then.
   absl::Status SweepUploads();
@@ -173,8 +194,17 @@ class BlobStore {
   void Claim(const std::string& sha256);
   bool TryClaim(const std::string& sha256);
   void Unclaim(const std::string& sha256);
-  absl::Status SweepFolder(const std::string& name);
+  absl::StatusOr<std::vector<std::string>> ClaimUnknown(const std::string& folder);
   absl::StatusOr<std::vector<std::string>> WithoutRow(const std::vector<std::string>& files);
+  static absl::Status NoBlob(absl::string_view sha256);
+  static absl::Status Damaged(absl::string_view sha256, absl::string_view how);
+  bool IsDamaged(const std::string& sha256);
+  void MarkDamaged(const std::string& sha256);
+  // All bytes of the open file have been hashed.
+  void MarkWhole(const std::string& sha256, int fd);
+  bool IsVerified(const std::string& sha256);
+  absl::StatusOr<std::optional<int64_t>> RowSize(const std::string& sha256);
+  absl::StatusOr<UniqueFd> OpenBlob(const std::string& sha256);
   absl::StatusOr<std::string> RestoreChain(const std::string& sha256, int64_t size, int fd);
   absl::Status CheckUpload(const std::string& upload_id, const v1::Blob& blob) const;
   absl::StatusOr<std::shared_ptr<UploadState>> TakeUpload(const UploadKey& key);
@@ -191,6 +221,14 @@ class BlobStore {
   absl::Mutex mu_;
   std::map<UploadKey, std::shared_ptr<UploadState>> uploads_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_set<std::string> claimed_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_set<std::string> damaged_ ABSL_GUARDED_BY(mu_);
+  // A file that was hashed whole, and when.
+  struct Verified {
+    ino_t inode;
+    absl::Time changed;
+    absl::Duration when;
+  };
+  absl::flat_hash_map<std::string, Verified> verified_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace radiograph

@@ -177,9 +177,9 @@ TEST_F(BlobStoreTest, AFileThatIsGoneOrCutIsMissingAndCanBeUploadedAgain) {
   std::filesystem::remove(path);
   EXPECT_FALSE(Has(bytes));
   EXPECT_THAT(blobs().ReadBytes(kDefaultTenant, Sha256Hex(bytes), 0, 0),
-              StatusIs(absl::StatusCode::kNotFound, HasSubstr("no blob")));
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("lost its file")));
   EXPECT_THAT(blobs().Path(Sha256Hex(bytes)),
-              StatusIs(absl::StatusCode::kNotFound, HasSubstr("no blob")));
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("lost its file")));
   ASSERT_OK(UploadAll("u", bytes));
   EXPECT_TRUE(Has(bytes));
 }

@@ -1,6 +1,7 @@
 // What keeps a blob from being removed, and how it is removed: the collector's hand in the store.
 #include <algorithm>
 #include <filesystem>
+#include <set>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -128,6 +129,11 @@ absl::StatusOr<BlobStore::Removed> BlobStore::Remove(std::vector<Removal> remova
     return absl::OkStatus();
   }));
   for (const std::string& sha256 : gone) {
+    {
+      absl::MutexLock lock(&mu_);
+      damaged_.erase(sha256);
+      verified_.erase(sha256);
+    }
     const absl::Status status = disk_->Remove(BlobPath(sha256));
     // Nobody sees the file any more; SweepFiles tries again.
     if (!status.ok()) Log(LogLevel::kWarning, "blob_file_stays", {{"error", status.ToString()}});
@@ -150,24 +156,31 @@ absl::StatusOr<std::vector<std::string>> BlobStore::WithoutRow(
   return unknown;
 }
 
-absl::Status BlobStore::SweepFolder(const std::string& name) {
+absl::StatusOr<std::vector<std::string>> BlobStore::ClaimUnknown(const std::string& folder) {
   std::vector<std::string> files;
   std::error_code error;
-  const std::string folder = absl::StrCat(options_.folder, "/blobs/", name);
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+  const std::string path = absl::StrCat(options_.folder, "/blobs/", folder);
+  for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
     std::string file = entry.path().filename().string();
-    if (IsSha256(file) && absl::string_view(file).substr(0, 2) == name) files.push_back(file);
+    if (IsSha256(file) && absl::string_view(file).substr(0, 2) == folder) files.push_back(file);
   }
-  if (error) return ErrnoStatus(error.value(), "can't list", folder);
+  if (error) return ErrnoStatus(error.value(), "can't list", path);
   ASSIGN_OR_RETURN(std::vector<std::string> unknown, WithoutRow(files));
   // One that is being stored is claimed, and one that has been stored meanwhile has its row.
   std::erase_if(unknown, [this](const std::string& sha256) { return !TryClaim(sha256); });
-  const absl::Cleanup unclaim = [&] {
-    for (const std::string& sha256 : unknown) Unclaim(sha256);
-  };
-  ASSIGN_OR_RETURN(const std::vector<std::string> left, WithoutRow(unknown));
-  for (const std::string& sha256 : left) RETURN_IF_ERROR(disk_->Remove(BlobPath(sha256)));
-  return absl::OkStatus();
+  absl::StatusOr<std::vector<std::string>> left = WithoutRow(unknown);
+  const std::set<std::string> stay = left.ok() ? std::set(left->begin(), left->end())
+                                               : std::set<std::string>();
+  for (const std::string& sha256 : unknown) {
+    if (!stay.contains(sha256)) Unclaim(sha256);
+  }
+  return left;
+}
+
+absl::StatusOr<std::vector<std::string>> BlobStore::UnknownFiles(const std::string& folder) {
+  ASSIGN_OR_RETURN(std::vector<std::string> unknown, ClaimUnknown(folder));
+  for (const std::string& sha256 : unknown) Unclaim(sha256);
+  return unknown;
 }
 
 absl::Status BlobStore::SweepFiles(Stopped stopped) {
@@ -175,9 +188,15 @@ absl::Status BlobStore::SweepFiles(Stopped stopped) {
   const std::string blobs = absl::StrCat(options_.folder, "/blobs");
   for (const auto& entry : std::filesystem::directory_iterator(blobs, error)) {
     if (stopped()) break;
-    if (entry.is_directory(error)) {
-      RETURN_IF_ERROR(SweepFolder(entry.path().filename().string()));
+    if (!entry.is_directory(error)) continue;
+    ASSIGN_OR_RETURN(const std::vector<std::string> unknown,
+                     ClaimUnknown(entry.path().filename().string()));
+    absl::Status removed;
+    for (const std::string& sha256 : unknown) {
+      removed.Update(disk_->Remove(BlobPath(sha256)));
+      Unclaim(sha256);
     }
+    RETURN_IF_ERROR(removed);
   }
   if (error) return ErrnoStatus(error.value(), "can't list", blobs);
   return absl::OkStatus();

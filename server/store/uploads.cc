@@ -166,7 +166,7 @@ absl::Status BlobStore::Publish(UploadState& state) {
   RETURN_IF_ERROR(placed);
   RETURN_IF_ERROR(disk_->SyncFolder(folder));
   // Replaces a row that had lost its file, or the same row when another tenant has the blob.
-  return database_->Write([&](Connection& connection) -> absl::Status {
+  RETURN_IF_ERROR(database_->Write([&](Connection& connection) -> absl::Status {
     RETURN_IF_ERROR(
         connection.Prepare("INSERT OR REPLACE INTO blob (sha256, size, chain) VALUES (?, ?, ?)")
             .Bind(1, sha256)
@@ -174,7 +174,9 @@ absl::Status BlobStore::Publish(UploadState& state) {
             .BindBlob(3, state.hash.chain())
             .Run());
     return GiveBlob(connection, state.key.tenant, sha256);
-  });
+  }));
+  MarkWhole(sha256, state.file.get());
+  return absl::OkStatus();
 }
 
 void BlobStore::Release(UploadState& state, bool forget) {

@@ -30,11 +30,12 @@ class BlobSource {
   virtual int64_t free_bytes() const = 0;
 };
 
-// The store's own files. `path_of` answers with the path of a blob that is complete and stays as
-// long as the job that names it runs.
+// The store's own files. `path_of` answers with the path of a blob that is verified and stays as
+// long as the job that names it runs; a stop request ends it with CANCELLED.
 class LocalBlobSource : public BlobSource {
  public:
-  using PathOf = std::function<absl::StatusOr<std::string>(absl::string_view sha256)>;
+  using PathOf = std::function<absl::StatusOr<std::string>(const std::string& sha256,
+                                                           const std::stop_token& stop)>;
   explicit LocalBlobSource(PathOf path_of) : path_of_(std::move(path_of)) {}
   absl::StatusOr<PinnedFile> Fetch(const std::string& sha256, int64_t size,
                                    std::stop_token stop) override;

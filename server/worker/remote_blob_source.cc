@@ -25,8 +25,8 @@ constexpr std::chrono::hours kPartialAgeMax(24);
 }  // namespace
 
 absl::StatusOr<PinnedFile> LocalBlobSource::Fetch(const std::string& sha256, int64_t,
-                                                  std::stop_token) {
-  ASSIGN_OR_RETURN(std::string path, path_of_(sha256));
+                                                  std::stop_token stop) {
+  ASSIGN_OR_RETURN(std::string path, path_of_(sha256, stop));
   return std::make_shared<const std::string>(std::move(path));
 }
 

@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/cause.h"
 #include "core/base/status_macros.h"
 
 namespace radiograph {
@@ -59,7 +60,9 @@ void UniqueFd::Reset() {
 }
 
 absl::Status ErrnoStatus(int error, absl::string_view action, absl::string_view path) {
-  return absl::Status(CodeOf(error), absl::StrCat(action, " ", path, ": ", std::strerror(error)));
+  return WithErrno(absl::Status(CodeOf(error), absl::StrCat(action, " ", path, ": ",
+                                                            std::strerror(error))),
+                   error);
 }
 
 absl::StatusOr<UniqueFd> OpenFile(const std::string& path, int flags) {

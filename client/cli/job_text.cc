@@ -122,8 +122,10 @@ absl::StatusOr<v1::Job> Follow(Cli& cli, Client& client, const std::string& id,
 
 ExitCode ReportEnd(Console& console, const v1::Job& job) {
   if (job.state() == v1::SUCCEEDED) return ExitCode::kSuccess;
+  const std::string help = job.attempts().empty() ? "" : job.attempts().rbegin()->help();
   console.Say(absl::StrCat("radiograph: job ", job.id(), " ", v1::JobState_Name(job.state()),
-                           job.error().message().empty() ? "" : ": ", job.error().message()));
+                           job.error().message().empty() ? "" : ": ", job.error().message(),
+                           help.empty() ? "" : "; ", help));
   if (job.state() == v1::CANCELLED) return ExitCode::kCancelled;
   return ExitCodeOfJob(static_cast<absl::StatusCode>(job.error().code()));
 }

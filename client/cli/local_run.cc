@@ -82,7 +82,7 @@ absl::StatusOr<std::unique_ptr<ComputeProcess>> StartCompute(const Cli& cli, int
 }
 
 // How a run that left no result ends, said on stderr.
-ExitCode ReportFailure(Cli& cli, const RunOutcome& outcome) {
+ExitCode ReportFailure(Cli& cli, const RunOutcome& outcome, const std::string& memory_help) {
   switch (outcome.end) {
     case RunEnd::kCancelled:
       cli.console.Say("radiograph: cancelled");
@@ -94,6 +94,9 @@ ExitCode ReportFailure(Cli& cli, const RunOutcome& outcome) {
           tail.empty() ? "" : "; its last words: ", tail.substr(tail.rfind('\n') + 1)));
       return ExitCode::kFailed;
     }
+    case RunEnd::kOutOfMemory:
+      cli.console.Say(absl::StrCat("radiograph: ", outcome.status.message(), "; ", memory_help));
+      return ExitCode::kExhausted;
     case RunEnd::kFinished:
       break;
   }
@@ -119,7 +122,9 @@ absl::StatusOr<ExitCode> RunLocally(Cli& cli, const LocalRun& run) {
       },
       cli.stop, /*keeper=*/nullptr);
   cli.console.EndBar();
-  if (outcome.end != RunEnd::kFinished || !outcome.status.ok()) return ReportFailure(cli, outcome);
+  if (outcome.end != RunEnd::kFinished || !outcome.status.ok()) {
+    return ReportFailure(cli, outcome, job.request.memory_help);
+  }
   RETURN_IF_ERROR(ShowBundle(cli, out, folder + "/out", run.format));
   return ExitCode::kSuccess;
 }

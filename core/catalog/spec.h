@@ -82,6 +82,9 @@ struct Plan {
   int64_t memory_bytes = 0;  // peak of the compute process beyond its idle size, host or device
   double seconds = 0;        // order of magnitude, on two cores
   std::vector<std::string> notes = {};
+  // What would lower the memory, for who runs out of it: "fewer outputs in `rows`". Empty: nothing
+  // but smaller inputs.
+  std::string memory_help = {};
 };
 
 class Spec {

@@ -52,14 +52,6 @@ int64_t UsableCores() {
   return std::max<int64_t>(1, quota > 0 ? std::min(cores, quota) : cores);
 }
 
-int64_t HostMemoryBytes() {
-  int64_t memory = int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE);
-  absl::StatusOr<std::string> text = ReadFile("/sys/fs/cgroup/memory.max", kProcBytesMax);
-  int64_t limit;
-  if (text.ok() && absl::SimpleAtoi(*text, &limit)) memory = std::min(memory, limit);
-  return memory;
-}
-
 std::string CpuModel() { return ProcValue("/proc/cpuinfo", "model name"); }
 
 std::string GpuModel(absl::string_view uuid) {

@@ -16,9 +16,6 @@ int64_t UsableCores();
 // The parts of UsableCores that read texts. 0 when the text sets no limit.
 int64_t CoresOfCpuMax(absl::string_view cpu_max);  // "200000 100000" is 2, "max 100000" no limit
 
-// The machine's memory, or the limit of the control group where that is less.
-int64_t HostMemoryBytes();
-
 // "AMD EPYC 9654 96-Core Processor", from /proc/cpuinfo; empty when it doesn't say.
 std::string CpuModel();
 // "NVIDIA H200" of the GPU with this UUID, from the driver's /proc folder; empty when it isn't

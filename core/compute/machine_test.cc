@@ -15,9 +15,8 @@ TEST(Machine, QuotaOfTheControlGroupIsRoundedUp) {
   EXPECT_EQ(CoresOfCpuMax(""), 0);
 }
 
-TEST(Machine, ThereIsACoreAndMemory) {
+TEST(Machine, ThereIsACore) {
   EXPECT_GE(UsableCores(), 1);
-  EXPECT_GT(HostMemoryBytes(), int64_t{1} << 20);
 }
 
 TEST(Machine, PeakFollowsWhatIsUsedSinceTheReset) {

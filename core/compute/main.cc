@@ -15,6 +15,7 @@
 #include "core/base/digest.h"
 #include "core/base/file.h"
 #include "core/base/flags.h"
+#include "core/base/host_memory.h"
 #include "core/base/status_macros.h"
 #include "core/compute/control.h"
 #include "core/compute/machine.h"
@@ -67,7 +68,7 @@ void Say(const FrameFromCompute& frame) {
 }
 
 absl::StatusOr<int64_t> DeviceMemoryBytes(at::Device device) {
-  if (device.is_cpu()) return HostMemoryBytes();
+  if (device.is_cpu()) return HostMemoryOf(getpid()).limit_bytes;
   int64_t bytes = 0;
   RETURN_IF_ERROR(RunTorch([&] {
     bytes = at::getDeviceAllocator(device.type())->getMemoryInfo(device.index()).second;

@@ -8,7 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
@@ -40,7 +40,7 @@ class JobContext : public Context {
   absl::Status Progress(double fraction, absl::string_view phase,
                         absl::string_view message) override {
     if (stop_.stop_requested()) return absl::CancelledError("the job was asked to stop");
-    absl::Time now = absl::Now();
+    const absl::Duration now = SystemClock().Monotonic();
     if (phase == phase_ && now - told_ < kProgressInterval) return absl::OkStatus();
     phase_ = std::string(phase);
     told_ = now;
@@ -65,7 +65,7 @@ class JobContext : public Context {
   const Say say_;
   const std::stop_token stop_;
   std::string phase_;
-  absl::Time told_ = absl::InfinitePast();
+  absl::Duration told_ = -absl::InfiniteDuration();
   KeptBundles kept_;
 };
 
@@ -152,7 +152,7 @@ int64_t PeakDeviceBytes(at::Device device) {
 }
 
 absl::Status Run(const ComputeEnvironment& environment, const std::string& folder, Say say,
-                 std::stop_token stop, AskAgent ask, absl::Time begin) {
+                 std::stop_token stop, AskAgent ask, absl::Duration begin) {
   ASSIGN_OR_RETURN(std::string text, ReadFile(folder + "/job.json", kJobBytesMax));
   ASSIGN_OR_RETURN(JobRequest request, JobRequest::Parse(text));
   ASSIGN_OR_RETURN(const Analysis* analysis, FindAnalysis(environment.analyses, request));
@@ -169,7 +169,7 @@ absl::Status Run(const ComputeEnvironment& environment, const std::string& folde
   ASSIGN_OR_RETURN(Result result, analysis->Run(params, inputs, context));
   RunInfo run;
   run.engine = environment.engine;
-  run.seconds = absl::ToDoubleSeconds(absl::Now() - begin);
+  run.seconds = absl::ToDoubleSeconds(SystemClock().Monotonic() - begin);
   run.peak_host_bytes = PeakHostBytes();
   run.peak_device_bytes = PeakDeviceBytes(environment.device);
   run.notes = result.run_notes;
@@ -180,11 +180,12 @@ absl::Status Run(const ComputeEnvironment& environment, const std::string& folde
 
 DoneFrame RunJob(const ComputeEnvironment& environment, const std::string& folder,
                  absl::FunctionRef<void(const Progress&)> say, std::stop_token stop, AskAgent ask) {
-  absl::Time begin = absl::Now();
+  const absl::Duration begin = SystemClock().Monotonic();
   ResetPeaks(environment.device);
   DoneFrame done;
-  done.status = Run(environment, folder, say, std::move(stop), std::move(ask), begin);
-  done.seconds = absl::ToDoubleSeconds(absl::Now() - begin);
+  done.status =
+      RunTorch([&] { return Run(environment, folder, say, stop, std::move(ask), begin); });
+  done.seconds = absl::ToDoubleSeconds(SystemClock().Monotonic() - begin);
   done.peak_host_bytes = PeakHostBytes();
   done.peak_device_bytes = PeakDeviceBytes(environment.device);
   return done;

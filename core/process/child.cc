@@ -162,6 +162,10 @@ std::string Child::EndText() const {
   return absl::StrCat("exited with status ", WEXITSTATUS(wait_status_));
 }
 
+bool Child::was_killed() const {
+  return WIFSIGNALED(wait_status_) && WTERMSIG(wait_status_) == SIGKILL;
+}
+
 std::string Child::StderrTail() const {
   absl::MutexLock lock(&mu_);
   const size_t size = tail_.size();

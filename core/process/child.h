@@ -41,6 +41,8 @@ class Child {
   // How it ended, after exited() or Kill(): "exited with status 3", "was killed by signal 9
   // (Killed)".
   std::string EndText() const;
+  // Whether SIGKILL ended it, whoever sent that.
+  bool was_killed() const;
   int64_t peak_host_bytes() const { return peak_host_bytes_; }  // after its end
   // The last kStderrTailBytes; bytes that aren't UTF-8 (the cut may split a character) are
   // replaced.

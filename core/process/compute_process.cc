@@ -12,8 +12,9 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "core/base/clock.h"
 #include "core/base/file.h"
+#include "core/base/host_memory.h"
 #include "core/base/status_macros.h"
 #include "core/process/child.h"
 #include "core/process/frames.h"
@@ -47,6 +48,8 @@ absl::Status Keep(const AskFrame& ask, const std::string& folder, std::stop_toke
   return keeper->Load(ask.name, LoadPath(folder), stop);
 }
 
+absl::Duration Now() { return SystemClock().Monotonic(); }
+
 enum class Event { kFrame, kEnd, kStop, kTimeout };
 
 class ComputeProcessImpl : public ComputeProcess {
@@ -71,13 +74,15 @@ class ComputeProcessImpl : public ComputeProcess {
                  Keeper* keeper) override;
 
  private:
-  // Waits for the next frame, the child's end, a stop request (if awaited) or the deadline.
-  absl::StatusOr<Event> Wait(bool await_stop, absl::Time deadline, FrameFromCompute* frame);
+  // Waits for the next frame, the child's end, a stop request (if awaited) or the deadline, which
+  // is on the monotonic clock.
+  absl::StatusOr<Event> Wait(bool await_stop, absl::Duration deadline, FrameFromCompute* frame);
   absl::Status Send(const FrameToCompute& frame) {
     return WriteAll(child_->to(), ToLine(frame), "the pipe to radiograph-compute");
   }
   std::string Kill();
   RunOutcome Crashed(absl::string_view why);
+  RunOutcome Finished(DoneFrame done, bool stopping);
 
   const ComputeOptions options_;
   std::unique_ptr<Child> child_;
@@ -85,9 +90,11 @@ class ComputeProcessImpl : public ComputeProcess {
   LineReader lines_;
   ReadyFrame ready_;
   bool dead_ = false;
+  HostMemory memory_;  // at the begin of the run
+  int64_t kills_ = 0;
 };
 
-absl::StatusOr<Event> ComputeProcessImpl::Wait(bool await_stop, absl::Time deadline,
+absl::StatusOr<Event> ComputeProcessImpl::Wait(bool await_stop, absl::Duration deadline,
                                                FrameFromCompute* frame) {
   while (true) {
     if (std::optional<std::string> line = lines_.Next()) {
@@ -95,8 +102,8 @@ absl::StatusOr<Event> ComputeProcessImpl::Wait(bool await_stop, absl::Time deadl
       return Event::kFrame;
     }
     int timeout = -1;
-    if (deadline != absl::InfiniteFuture()) {
-      absl::Duration left = absl::Ceil(deadline - absl::Now(), absl::Milliseconds(1));
+    if (deadline != absl::InfiniteDuration()) {
+      absl::Duration left = absl::Ceil(deadline - Now(), absl::Milliseconds(1));
       if (left <= absl::ZeroDuration()) return Event::kTimeout;
       timeout = static_cast<int>(std::min<int64_t>(absl::ToInt64Milliseconds(left), 1 << 30));
     }
@@ -117,7 +124,7 @@ std::string ComputeProcessImpl::Kill() {
 
 absl::Status ComputeProcessImpl::AwaitReady() {
   FrameFromCompute frame;
-  absl::StatusOr<Event> event = Wait(false, absl::Now() + options_.start_timeout, &frame);
+  absl::StatusOr<Event> event = Wait(false, Now() + options_.start_timeout, &frame);
   std::string problem;
   if (!event.ok()) {
     problem = std::string(event.status().message());
@@ -144,6 +151,31 @@ RunOutcome ComputeProcessImpl::Crashed(absl::string_view why) {
       absl::StrCat("the compute process ", why.empty() ? end : std::string(why)));
   outcome.peak_host_bytes = child_->peak_host_bytes();
   outcome.stderr_tail = child_->StderrTail();
+  if (!why.empty() || !child_->was_killed() ||
+      OutOfMemoryKills(memory_.kills_file) == kills_) {
+    return outcome;
+  }
+  outcome.end = RunEnd::kOutOfMemory;
+  outcome.status = absl::ResourceExhaustedError(
+      absl::StrCat("out of memory: the kernel killed the compute process, which had up to ",
+                   outcome.peak_host_bytes, " bytes; the limit is ", memory_.limit_bytes));
+  outcome.memory = {.needed_bytes = outcome.peak_host_bytes,
+                    .available_bytes = memory_.limit_bytes};
+  return outcome;
+}
+
+RunOutcome ComputeProcessImpl::Finished(DoneFrame done, bool stopping) {
+  RunOutcome outcome;
+  const std::optional<MemoryNeed> need = MemoryNeedOf(done.status);
+  outcome.end = stopping && absl::IsCancelled(done.status) ? RunEnd::kCancelled
+                : need.has_value()                         ? RunEnd::kOutOfMemory
+                                                           : RunEnd::kFinished;
+  outcome.memory = need.value_or(MemoryNeed());
+  outcome.status = std::move(done.status);
+  outcome.seconds = done.seconds;
+  outcome.peak_host_bytes = done.peak_host_bytes;
+  outcome.peak_device_bytes = done.peak_device_bytes;
+  outcome.stderr_tail = child_->StderrTail();
   return outcome;
 }
 
@@ -156,24 +188,26 @@ RunOutcome ComputeProcessImpl::Run(const std::string& folder, absl::FunctionRef<
     uint64_t one = 1;
     [[maybe_unused]] ssize_t put = write(stop_.get(), &one, sizeof(one));
   });
-  absl::Time begin = absl::Now();
+  const absl::Duration begin = Now();
+  memory_ = HostMemoryOf(child_->pid(), options_.system_root);
+  kills_ = OutOfMemoryKills(memory_.kills_file);
   if (dead_ || !Send(RunFrame{folder, keeper != nullptr}).ok()) return Crashed("");
   bool stopping = false;
-  absl::Time deadline = absl::InfiniteFuture();
+  absl::Duration deadline = absl::InfiniteDuration();
   while (true) {
     FrameFromCompute frame;
     absl::StatusOr<Event> event = Wait(!stopping, deadline, &frame);
     if (!event.ok()) return Crashed(absl::StrCat("broke the protocol: ", event.status().message()));
     if (*event == Event::kStop) {
       stopping = true;
-      deadline = absl::Now() + options_.cancel_grace;
+      deadline = Now() + options_.cancel_grace;
       if (!Send(CancelFrame{}).ok()) return Crashed("");
     } else if (*event != Event::kFrame) {
       if (!stopping) return Crashed("");
       RunOutcome outcome = Crashed("was killed: it did not stop by itself");
       outcome.end = RunEnd::kCancelled;
       outcome.status = absl::CancelledError(outcome.status.message());
-      outcome.seconds = absl::ToDoubleSeconds(absl::Now() - begin);
+      outcome.seconds = absl::ToDoubleSeconds(Now() - begin);
       return outcome;
     } else if (std::holds_alternative<StartedFrame>(frame)) {
       on_started();
@@ -182,13 +216,7 @@ RunOutcome ComputeProcessImpl::Run(const std::string& folder, absl::FunctionRef<
     } else if (auto* ask = std::get_if<AskFrame>(&frame)) {
       if (!Send(AnswerFrame{ask->id, Keep(*ask, folder, stop, keeper)}).ok()) return Crashed("");
     } else if (auto* done = std::get_if<DoneFrame>(&frame)) {
-      bool cancelled = stopping && absl::IsCancelled(done->status);
-      return {cancelled ? RunEnd::kCancelled : RunEnd::kFinished,
-              std::move(done->status),
-              done->seconds,
-              done->peak_host_bytes,
-              done->peak_device_bytes,
-              child_->StderrTail()};
+      return Finished(std::move(*done), stopping);
     } else {
       return Crashed("broke the protocol: \"ready\" in the middle of a job");
     }

@@ -21,6 +21,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "core/base/cause.h"
 #include "core/process/keeper.h"
 #include "core/results/result.h"
 
@@ -32,6 +33,7 @@ struct ComputeOptions {
   int64_t threads = 0;         // 0: the usable cores
   absl::Duration start_timeout = absl::Seconds(60);
   absl::Duration cancel_grace = absl::Seconds(2);  // from cancel to kill
+  std::string system_root = {};  // stands before /proc and /sys (host_memory.h), for tests
 };
 
 struct Progress {
@@ -44,11 +46,16 @@ enum class RunEnd {
   kFinished,   // the child answered; `status` is the analysis' own
   kCancelled,  // asked to stop; the child may have been killed for it
   kCrashed,    // the child died; `status` says how, `stderr_tail` what it said last
+  // Memory was not enough: the child said so, or the kernel killed it for that and has counted it.
+  // `status` is RESOURCE_EXHAUSTED, `memory` has the numbers. A kill that the kernel did not count
+  // is a crash.
+  kOutOfMemory,
 };
 
 struct RunOutcome {
   RunEnd end = RunEnd::kFinished;
   absl::Status status;
+  MemoryNeed memory;
   double seconds = 0;
   int64_t peak_host_bytes = 0;
   int64_t peak_device_bytes = 0;

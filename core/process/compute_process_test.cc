@@ -99,6 +99,30 @@ TEST_F(ComputeProcessTest, ReadyTellsEngineAndAnalyses) {
   EXPECT_TRUE(process->alive());
 }
 
+TEST_F(ComputeProcessTest, OutOfMemoryIsToldWithItsNumbers) {
+  auto process = Start();
+  RunOutcome outcome = Run(*process, "fake.oom");
+  EXPECT_EQ(outcome.end, RunEnd::kOutOfMemory);
+  EXPECT_EQ(outcome.memory.needed_bytes, 3000);
+  EXPECT_EQ(outcome.memory.available_bytes, 2000);
+  EXPECT_TRUE(process->alive());
+}
+
+TEST_F(ComputeProcessTest, KillThatTheKernelCountsIsOutOfMemory) {
+  std::string folder = JobFolder("fake.oomkill"), group = folder + "/sys/fs/cgroup";
+  ASSERT_OK(MakeFolders(group));
+  ASSERT_OK(WriteFile(group + "/memory.max", "50000000\n"));
+  ASSERT_OK(WriteFile(group + "/memory.events", "oom_kill 0\n"));
+  auto process = Start({.binary = FAKE_COMPUTE, .system_root = folder});
+  RunOutcome outcome = process->Run(
+      folder, [] {}, [](const Progress&) {}, {}, nullptr);
+  EXPECT_EQ(outcome.end, RunEnd::kOutOfMemory);
+  EXPECT_THAT(outcome.status,
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("the limit is 50000000")));
+  EXPECT_GT(outcome.memory.needed_bytes, 0);
+  EXPECT_EQ(outcome.memory.available_bytes, 50000000);
+}
+
 TEST_F(ComputeProcessTest, JobRunsWithProgressAndLeavesItsResult) {
   auto process = Start();
   std::vector<std::string> seen;

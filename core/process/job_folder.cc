@@ -134,7 +134,8 @@ std::string JobRequest::ToJsonText() const {
                {"version", version},
                {"params", ToJson(params)},
                {"seed", seed},
-               {"inputs", std::move(all_inputs)}};
+               {"inputs", std::move(all_inputs)},
+               {"plan", {{"memory_bytes", planned_memory_bytes}, {"memory_help", memory_help}}}};
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -159,6 +160,11 @@ absl::StatusOr<JobRequest> JobRequest::Parse(absl::string_view text) {
       ASSIGN_OR_RETURN(JobInput input, ParseInput(artifact));
       artifacts.push_back(std::move(input));
     }
+  }
+  // Requests of before had no plan.
+  if (absl::StatusOr<Json> plan = Member(json, "plan", Json::value_t::object); plan.ok()) {
+    ASSIGN_OR_RETURN(request.planned_memory_bytes, Integer(*plan, "memory_bytes"));
+    ASSIGN_OR_RETURN(request.memory_help, Text(*plan, "memory_help"));
   }
   return request;
 }

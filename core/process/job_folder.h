@@ -33,6 +33,9 @@ struct JobRequest {
   ParamValues params;  // normalised, all of them
   int64_t seed = 0;
   std::map<std::string, std::vector<JobInput>> inputs;
+  // Of the Plan, for who reports that memory was not enough.
+  int64_t planned_memory_bytes = 0;
+  std::string memory_help = {};
 
   std::string ToJsonText() const;
   static absl::StatusOr<JobRequest> Parse(absl::string_view text);

@@ -38,6 +38,8 @@ JobRequest Sample() {
   data.files = {{"test.safetensors", Sha256Hex("weights")}};
   data.roles = {{"inputs", "x"}};
   request.inputs = {{"model", {model}}, {"data", {data, data}}};
+  request.planned_memory_bytes = 1 << 20;
+  request.memory_help = "a smaller k";
   return request;
 }
 
@@ -45,6 +47,8 @@ TEST(JobRequest, SurvivesItsText) {
   JobRequest request = Sample();
   ASSERT_OK_AND_ASSIGN(JobRequest got, JobRequest::Parse(request.ToJsonText()));
   EXPECT_EQ(got.ToJsonText(), request.ToJsonText());
+  EXPECT_EQ(got.planned_memory_bytes, 1 << 20);
+  EXPECT_EQ(got.memory_help, "a smaller k");
   EXPECT_EQ(got.analysis, request.analysis);
   EXPECT_EQ(got.version, request.version);
   EXPECT_EQ(got.seed, request.seed);

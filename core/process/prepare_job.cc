@@ -71,6 +71,10 @@ absl::StatusOr<PreparedJob> PrepareJob(const Spec& spec, const Json& params, int
     }
   }
   ASSIGN_OR_RETURN(job.plan, spec.MakePlan(job.request.params, headers));
+  job.request.planned_memory_bytes = job.plan.memory_bytes;
+  job.request.memory_help = absl::StrCat(
+      job.plan.memory_help.empty() ? "smaller inputs" : job.plan.memory_help,
+      ", or a worker with more memory, would help");
   ASSIGN_OR_RETURN(job.cache_key, CacheKey(spec, job.request.params, digests, seed));
   return job;
 }

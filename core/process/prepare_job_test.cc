@@ -56,6 +56,8 @@ TEST(PrepareJob, MakesTheRequestWithDefaultsAndFilesInOrder) {
   EXPECT_EQ(model.files[0].name, "model.safetensors");
   EXPECT_EQ(model.files[1].name, "names.json");
   EXPECT_EQ(job.plan.memory_bytes, 20);
+  EXPECT_EQ(job.request.planned_memory_bytes, 20);
+  EXPECT_EQ(job.request.memory_help, "smaller inputs, or a worker with more memory, would help");
 }
 
 TEST(PrepareJob, TheCacheKeyIsOfTheWorkNotOfItsLabels) {

@@ -101,16 +101,8 @@ const char* FindName(const Named<T> (&names)[n], T what) {
   return "?";
 }
 
-// An attempt that counts against max_attempts.
-bool IsBurned(absl::string_view outcome, const google::rpc::Status& error) {
-  return outcome == "CRASHED" || outcome == "LOST" ||
-         (outcome == "FAILED" && error.code() == google::rpc::UNAVAILABLE);
-}
-
 int BurnedAttempts(const v1::Job& job) {
-  return static_cast<int>(std::count_if(
-      job.attempts().begin(), job.attempts().end(),
-      [](const v1::Attempt& attempt) { return IsBurned(attempt.outcome(), attempt.error()); }));
+  return static_cast<int>(std::count_if(job.attempts().begin(), job.attempts().end(), IsBurned));
 }
 
 bool Holds(Guard guard, const v1::Job& job, const google::rpc::Status& error) {
@@ -192,6 +184,8 @@ void CloseAttempt(v1::Job& job, const v1::AttemptReport& report, absl::Time now)
   attempt.set_outcome(late ? "DEADLINE" : report.outcome());
   if (report.has_error()) *attempt.mutable_error() = report.error();
   attempt.set_help(report.help());
+  attempt.set_needed_bytes(report.needed_bytes());
+  attempt.set_available_bytes(report.available_bytes());
   attempt.set_stderr_tail(Tail(report.stderr_tail(), kStderrTailBytesMax));
   attempt.set_peak_host_bytes(report.peak_host_bytes());
   attempt.set_peak_device_bytes(report.peak_device_bytes());
@@ -201,7 +195,7 @@ void CloseAttempt(v1::Job& job, const v1::AttemptReport& report, absl::Time now)
 void ForgetOldAttempts(v1::Job& job) {
   auto& attempts = *job.mutable_attempts();
   for (int i = 0; i < attempts.size() && attempts.size() >= kAttemptsKeptMax;) {
-    if (IsBurned(attempts[i].outcome(), attempts[i].error())) {
+    if (IsBurned(attempts[i])) {
       ++i;
     } else {
       attempts.DeleteSubrange(i, 1);
@@ -223,6 +217,11 @@ const char* NameOf(Guard guard) { return FindName(kGuards, guard); }
 
 bool IsFinal(v1::JobState state) {
   return state == v1::SUCCEEDED || state == v1::FAILED || state == v1::CANCELLED;
+}
+
+bool IsBurned(const v1::Attempt& attempt) {
+  return attempt.outcome() == "CRASHED" || attempt.outcome() == "LOST" ||
+         (attempt.outcome() == "FAILED" && attempt.error().code() == google::rpc::UNAVAILABLE);
 }
 
 absl::Duration BackoffAfter(const v1::Job& job, const Backoff& backoff) {
@@ -316,7 +315,7 @@ absl::Status EndAttempt(v1::Job& job, const v1::AttemptReport& report, const Bac
   CloseAttempt(job, report, now);
   job.set_state(next);
   if (next == v1::QUEUED) {
-    const bool burned = IsBurned(report.outcome(), report.error());
+    const bool burned = IsBurned(*job.attempts().rbegin());
     BackToQueue(job, burned ? BackoffAfter(job, backoff) : absl::ZeroDuration(), now);
     return absl::OkStatus();
   }

@@ -65,6 +65,8 @@ const char* NameOf(Happening what);
 const char* NameOf(Guard guard);
 
 bool IsFinal(v1::JobState state);
+// Counts against max_attempts: CRASHED, LOST, or FAILED with UNAVAILABLE.
+bool IsBurned(const v1::Attempt& attempt);
 
 // How long a job waits after its n-th burned attempt: `base` * 2^(n-1), at most `max`, of which up
 // to a half is taken off by chance (of the job's id: no state, the same every time).

@@ -218,12 +218,16 @@ TEST(Lifecycle, AFailureIsTheJobsOwnAndSaysWhatWouldHelp) {
   v1::AttemptReport report =
       Report("OUT_OF_MEMORY", "needs 9 bytes, 5 are free", google::rpc::RESOURCE_EXHAUSTED);
   report.set_help("lower rows");
+  report.set_needed_bytes(9);
+  report.set_available_bytes(5);
   ASSERT_OK(EndAttempt(job, report, {}, kNow));
   EXPECT_EQ(job.state(), v1::FAILED);
   EXPECT_EQ(job.error().code(), google::rpc::RESOURCE_EXHAUSTED);
   EXPECT_EQ(job.error().message(), "needs 9 bytes, 5 are free");
   EXPECT_EQ(job.attempts(0).outcome(), "OUT_OF_MEMORY");
   EXPECT_EQ(job.attempts(0).help(), "lower rows");
+  EXPECT_EQ(job.attempts(0).needed_bytes(), 9);
+  EXPECT_EQ(job.attempts(0).available_bytes(), 5);
 }
 
 TEST(Lifecycle, CrashesAndLossesAreCountedPreemptionsAreNot) {

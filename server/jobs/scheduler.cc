@@ -4,6 +4,8 @@
 #include <cmath>
 #include <utility>
 
+#include "server/jobs/lifecycle.h"
+
 namespace radiograph {
 namespace {
 
@@ -32,9 +34,7 @@ JobNeeds NeedsOf(const JobRow& row) {
                  .memory_bytes = row.memory_bytes,
                  .crashed_on = {}};
   for (const v1::Attempt& attempt : job.attempts()) {
-    if (attempt.outcome() == "CRASHED" || attempt.outcome() == "LOST") {
-      needs.crashed_on.push_back(attempt.slot());
-    }
+    if (IsBurned(attempt)) needs.crashed_on.push_back(attempt.slot());
   }
   return needs;
 }

@@ -166,6 +166,49 @@ TEST_F(AgentTest, CrashIsReportedWithLastWordsAndTheNextJobGetsANewProcess) {
   EXPECT_EQ(AwaitReport("j2").outcome(), "SUCCEEDED");
 }
 
+TEST_F(AgentTest, OutOfMemoryIsReportedWithNumbersAndHelp) {
+  StartAgent();
+  JobRequest request;
+  request.analysis = "fake.oom";
+  request.planned_memory_bytes = 2500;
+  request.memory_help = "a smaller k would help";
+  v1::Lease lease;
+  lease.set_job("j1");
+  lease.set_request(request.ToJsonText());
+  server_->Enqueue(lease);
+  v1::AttemptReport report = AwaitReport("j1");
+  EXPECT_EQ(report.outcome(), "OUT_OF_MEMORY");
+  EXPECT_EQ(report.error().code(), 8);
+  EXPECT_EQ(report.error().message(), "out of memory: too much");
+  EXPECT_EQ(report.needed_bytes(), 3000);
+  EXPECT_EQ(report.available_bytes(), 2000);
+  EXPECT_EQ(report.help(), "a smaller k would help");
+}
+
+TEST_F(AgentTest, FullDiskUnderComputeIsTheWorkersFault) {
+  StartAgent();
+  Enqueue("j1", "fake.full");
+  v1::AttemptReport report = AwaitReport("j1");
+  EXPECT_EQ(report.outcome(), "FAILED");
+  EXPECT_EQ(report.error().code(), 14);
+  EXPECT_THAT(report.error().message(),
+              HasSubstr("/job/out/arrays.safetensors: No space left on device"));
+}
+
+TEST_F(AgentTest, JobFolderThatCanNotBeMadeIsTheWorkersFault) {
+  StartAgent();
+  ASSERT_TRUE(
+      server_->AwaitRequest([](const auto& request) { return request.state() == v1::IDLE; }));
+  const std::string slot = folder_.path() + "/agent/slots/0";
+  ASSERT_OK(RemoveTree(slot));
+  ASSERT_OK(WriteFile(slot, "no folder"));
+  Enqueue("j1", "fake.ok");
+  v1::AttemptReport report = AwaitReport("j1");
+  EXPECT_EQ(report.outcome(), "FAILED");
+  EXPECT_EQ(report.error().code(), 14);
+  EXPECT_THAT(report.error().message(), HasSubstr(slot + "/job"));
+}
+
 TEST_F(AgentTest, ProcessThatDiedIdleCostsNoAttempt) {
   StartAgent();
   Enqueue("j1", "fake.ok");
@@ -289,7 +332,7 @@ TEST_F(AgentTest, TheEndOfTheAgentDoesNotWaitForAnAnswer) {
   EXPECT_TRUE(AwaitExit(process));
 }
 
-TEST_F(AgentTest, MissingInputFailsTheJob) {
+TEST_F(AgentTest, InputThatIsGoneIsTheWorkersFault) {
   StartAgent();
   JobRequest request;
   request.analysis = "fake.ok";
@@ -302,7 +345,7 @@ TEST_F(AgentTest, MissingInputFailsTheJob) {
   server_->Enqueue(lease);
   v1::AttemptReport report = AwaitReport("j1");
   EXPECT_EQ(report.outcome(), "FAILED");
-  EXPECT_EQ(report.error().code(), 5);
+  EXPECT_EQ(report.error().code(), 14);
   EXPECT_THAT(report.error().message(), HasSubstr(Sha256Hex("nowhere")));
 }
 

@@ -1,10 +1,13 @@
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/cause.h"
 #include "core/base/digest.h"
 #include "core/base/file.h"
 #include "server/worker/blob_transfer.h"
@@ -61,6 +64,30 @@ TEST_F(RemoteBlobSourceTest, GoesOnWhereTheStreamBroke) {
   EXPECT_EQ(Bytes(file), std::string(5000, 'a'));
   EXPECT_EQ(server_.reads(), 2);
   EXPECT_EQ(server_.bytes_read(), 5000);
+}
+
+TEST_F(RemoteBlobSourceTest, FullDiskIsToldAtOnceWithThePath) {
+  auto source = Open();
+  std::string a = Blob('a', 5000), partial = folder_.path() + "/cache/partial/" + a;
+  ASSERT_EQ(symlink("/dev/full", partial.c_str()), 0);
+  absl::Status status = source->Fetch(a, 5000, {}).status();
+  EXPECT_EQ(ErrnoOf(status), ENOSPC);
+  EXPECT_THAT(status.message(), AllOf(HasSubstr(partial), HasSubstr("No space left on device")));
+  ASSERT_EQ(unlink(partial.c_str()), 0);
+  EXPECT_OK(source->Fetch(a, 5000, {}));
+}
+
+TEST_F(RemoteBlobSourceTest, NoDescriptorsLeftIsToldAtOnce) {
+  auto source = Open();
+  std::string a = Blob('a', 5000);
+  rlimit limit{}, none{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  none = {0, limit.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  absl::Status status = source->Fetch(a, 5000, {}).status();
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  EXPECT_EQ(ErrnoOf(status), EMFILE);
+  EXPECT_OK(source->Fetch(a, 5000, {}));
 }
 
 TEST_F(RemoteBlobSourceTest, NextProcessGoesOnWithAPartialBlobAndFindsCompleteOnes) {

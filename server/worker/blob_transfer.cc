@@ -7,12 +7,13 @@
 #include <cerrno>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "core/base/cause.h"
 #include "core/base/digest.h"
 #include "core/base/file.h"
 #include "core/base/random_hex.h"
 #include "core/base/status_macros.h"
+#include "core/base/steady_event.h"
 #include "server/rpc/status.h"
 
 namespace radiograph {
@@ -26,11 +27,10 @@ absl::Status StoppedStatus() { return absl::CancelledError("asked to stop"); }
 
 // True once a stop is requested.
 bool PauseUnlessStopped(std::stop_token stop, absl::Duration pause) {
-  absl::Mutex mu;
-  std::stop_callback wake(stop, [&mu] { absl::MutexLock lock(&mu); });
-  absl::MutexLock lock(&mu);
-  auto stopped = [&stop] { return stop.stop_requested(); };
-  return mu.AwaitWithTimeout(absl::Condition(&stopped), pause);
+  SteadyEvent stopped;
+  std::stop_callback wake(stop, [&stopped] { stopped.Set(); });
+  stopped.Wait(pause);
+  return stop.stop_requested();
 }
 
 }  // namespace
@@ -45,7 +45,7 @@ absl::Status RetryUnavailable(std::stop_token stop, const std::function<absl::St
     if (stop.stop_requested()) return StoppedStatus();
     absl::Status status = attempt();
     if (stop.stop_requested() && !status.ok()) return StoppedStatus();
-    if (!absl::IsUnavailable(status)) return status;
+    if (!absl::IsUnavailable(status) || ErrnoOf(status) != 0) return status;  // a disk of ours
     if (PauseUnlessStopped(stop, pause)) return StoppedStatus();
     pause = std::min(2 * pause, kRetryPauseMax);
   }

@@ -44,7 +44,7 @@ class StoppableContext {
 };
 
 // Calls `attempt` until it answers anything but UNAVAILABLE (with growing pauses), or a stop is
-// requested: CANCELLED.
+// requested: CANCELLED. What this machine's kernel refused (ErrnoOf) is not tried again here.
 absl::Status RetryUnavailable(std::stop_token stop, const std::function<absl::Status()>& attempt);
 
 // Safe for use from many threads. A stop request ends any call with CANCELLED. UNAVAILABLE is tried

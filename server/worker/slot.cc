@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/cause.h"
 #include "core/base/digest.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
@@ -60,6 +61,29 @@ void SetError(const absl::Status& status, StopReason reason, v1::AttemptReport& 
   *report.mutable_error() = ToRpcStatus(status);
 }
 
+// What failed is this machine, or the way to the server, not the job: another attempt may do
+// better, elsewhere. ENOSPC, EMFILE, EIO and their like; a cache that is too small.
+absl::Status Ours(const absl::Status& status) {
+  const bool ours = ErrnoOf(status) != 0 || absl::IsResourceExhausted(status);
+  return ours ? absl::UnavailableError(status.message()) : status;
+}
+
+void SetRunOutcome(const RunOutcome& outcome, const JobRequest& request,
+                   v1::AttemptReport& report) {
+  report.set_seconds(outcome.seconds);
+  report.set_peak_host_bytes(outcome.peak_host_bytes);
+  report.set_peak_device_bytes(outcome.peak_device_bytes);
+  if (outcome.end != RunEnd::kCrashed && outcome.end != RunEnd::kOutOfMemory) return;
+  report.set_stderr_tail(outcome.stderr_tail);
+  *report.mutable_error() = ToRpcStatus(outcome.status);
+  report.set_outcome("CRASHED");
+  if (outcome.end == RunEnd::kCrashed) return;
+  report.set_outcome("OUT_OF_MEMORY");
+  report.set_needed_bytes(std::max(outcome.memory.needed_bytes, request.planned_memory_bytes));
+  report.set_available_bytes(outcome.memory.available_bytes);
+  report.set_help(request.memory_help);
+}
+
 }  // namespace
 
 Slot::Slot(Options options, std::shared_ptr<grpc::Channel> channel, BlobSource* blobs)
@@ -108,22 +132,19 @@ v1::AttemptReport Slot::Attempt(const SlotLink::Job& job) {
   Log(LogLevel::kInfo, "attempt_begins",
       {{"slot", options_.link.slot}, {"job", job.lease.job()}, {"attempt", job.lease.attempt()}});
   v1::AttemptReport report;
+  JobRequest request;
   absl::Status status = EnsureCompute();  // it may have died while it was idle
-  if (!status.ok()) report.set_outcome("PREEMPTED");
-  if (status.ok()) status = Fetch(job);
+  if (!status.ok()) {
+    report.set_outcome("PREEMPTED");
+    *report.mutable_error() = ToRpcStatus(status);
+  }
+  if (status.ok()) status = Ours(Fetch(job, request));
   if (status.ok()) {
     RunOutcome outcome = Run(job);
-    status = outcome.status;
-    report.set_seconds(outcome.seconds);
-    report.set_peak_host_bytes(outcome.peak_host_bytes);
-    report.set_peak_device_bytes(outcome.peak_device_bytes);
-    if (outcome.end == RunEnd::kCrashed && !job.stop.stop_requested()) {
-      report.set_outcome("CRASHED");
-      report.set_stderr_tail(outcome.stderr_tail);
-      *report.mutable_error() = ToRpcStatus(status);
-    }
+    status = ErrnoOf(outcome.status) != 0 ? Ours(outcome.status) : outcome.status;
+    if (!job.stop.stop_requested()) SetRunOutcome(outcome, request, report);
   }
-  if (status.ok()) status = Upload(job.stop, report);
+  if (status.ok()) status = Ours(Upload(job.stop, report));
   if (status.ok()) {
     report.set_outcome("SUCCEEDED");
   } else if (report.outcome().empty()) {
@@ -139,8 +160,8 @@ v1::AttemptReport Slot::Attempt(const SlotLink::Job& job) {
   return report;
 }
 
-absl::Status Slot::Fetch(const SlotLink::Job& job) {
-  ASSIGN_OR_RETURN(JobRequest request, JobRequest::Parse(job.lease.request()));
+absl::Status Slot::Fetch(const SlotLink::Job& job, JobRequest& request) {
+  ASSIGN_OR_RETURN(request, JobRequest::Parse(job.lease.request()));
   std::vector<PinnedFile> pins;  // until the links are made
   std::map<std::string, std::string> paths;
   for (const v1::ArtifactFile& file : job.lease.blobs()) {

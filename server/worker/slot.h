@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "core/process/compute_process.h"
+#include "core/process/job_folder.h"
 #include "server/worker/blob_source.h"
 #include "server/worker/blob_transfer.h"
 #include "server/worker/slot_link.h"
@@ -34,7 +35,8 @@ class Slot {
   void Work();
   absl::Status EnsureCompute();
   v1::AttemptReport Attempt(const SlotLink::Job& job);
-  absl::Status Fetch(const SlotLink::Job& job);
+  // Fills the request of the job, whose folder is made.
+  absl::Status Fetch(const SlotLink::Job& job, JobRequest& request);
   RunOutcome Run(const SlotLink::Job& job);
   absl::Status Upload(std::stop_token stop, v1::AttemptReport& report);
 

@@ -2,6 +2,10 @@
 //   fake.ok      one progress, a result (run.json tells the process id), done
 //   fake.refuse  done with INVALID_ARGUMENT and a payload
 //   fake.crash   says something on stderr, not all of it UTF-8, and dies by SIGKILL
+//   fake.oom     done with an OutOfMemoryError: 3000 bytes of 2000
+//   fake.oomkill dies as a process that the kernel kills for want of memory, and counts, where the
+//                job's folder is its system_root
+//   fake.full    done with the error of a full disk
 //   fake.wait    until it is cancelled
 //   fake.deaf    ignores cancel
 //   fake.flood   1 MiB on stderr, then done
@@ -15,6 +19,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <set>
@@ -22,6 +27,7 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "core/base/cause.h"
 #include "core/base/file.h"
 #include "core/process/frames.h"
 #include "core/process/job_folder.h"
@@ -114,6 +120,17 @@ void Do(const std::string& what, const std::string& folder, LineReader& lines) {
     std::fputs("last words \xff\n", stderr);
     raise(SIGKILL);
   }
+  if (what == "fake.oom") {
+    return Done(OutOfMemoryError("out of memory: too much",
+                                 {.needed_bytes = 3000, .available_bytes = 2000}));
+  }
+  if (what == "fake.oomkill") {
+    if (!WriteFile(folder + "/sys/fs/cgroup/memory.events", "oom_kill 1\n").ok()) _exit(1);
+    raise(SIGKILL);
+  }
+  if (what == "fake.full") {
+    return Done(ErrnoStatus(ENOSPC, "can't write", folder + "/out/arrays.safetensors"));
+  }
   if (what == "fake.wait") {
     NextFrame(lines);
     return Done(absl::CancelledError("as asked"));
@@ -141,8 +158,9 @@ void Main() {
   ready.engine.device_kind = "cpu";
   ready.engine.threads = 1;
   ready.memory_bytes = 1 << 30;
-  for (const char* name : {"ok", "refuse", "crash", "wait", "deaf", "flood", "junk", "long", "keep",
-                           "save_and_crash", "self"}) {
+  for (const char* name :
+       {"ok", "refuse", "crash", "oom", "oomkill", "full", "wait", "deaf", "flood", "junk", "long",
+        "keep", "save_and_crash", "self"}) {
     ready.analyses.emplace_back(absl::StrCat("fake.", name), 1);
   }
   Say(ToLine(FrameFromCompute(ready)));

@@ -109,7 +109,12 @@ constexpr int64_t kAtOnceMin = 4, kAtOnceMax = 64;
 
 // Peak of the process beyond its idle size, for any number of threads: never less than what is
 // used, and at most 3 times that and kWorkBytes (spectrum_memory_test.cc).
-double Bytes(const SpectrumParams& params, const LayerShapes& shapes, const SpectrumSizes& sizes) {
+struct Memory {
+  double weights = 0, outputs = 0, data = 0;  // bytes that grow with each
+  double all() const { return weights + outputs + data; }
+};
+Memory MemoryOf(const SpectrumParams& params, const LayerShapes& shapes,
+                const SpectrumSizes& sizes) {
   // In doubles: shapes in a header may be so large that products of two overflow an int64_t.
   const double m = shapes.hidden, d = shapes.width, n = shapes.inputs, r = sizes.rank,
                c = sizes.outputs, k = sizes.kept, samples = sizes.samples,
@@ -124,9 +129,24 @@ double Bytes(const SpectrumParams& params, const LayerShapes& shapes, const Spec
   const double null = sizes.null_draws > 0 ? 4 * m * d + 8 * d * d : 0;
   const double batch = 4 * std::min<double>(kChunkNumbers, samples * std::max(c * k, 2 * m + c));
   const double results = c * (k * (n + 3) + 3 * r + 16) + samples * c;
-  const double work = std::max({reading, moments, at_once * one + null, batch});
+  const double solving = at_once * one + null;
+  const double work = std::max({reading, moments, solving, batch});
   // Weights are there as stored and converted, results as tensors and as bytes.
-  return sizes.data_bytes + 8 * (1.5 * weights + folded + work + 2 * results);
+  Memory memory{.weights = 8 * (1.5 * weights + folded),
+                .outputs = 8 * 2 * results,
+                .data = static_cast<double>(sizes.data_bytes)};
+  (work == solving ? memory.outputs : work == reading ? memory.weights : memory.data) += 8 * work;
+  return memory;
+}
+
+// Of parameters, what lowers the largest part; empty when only another model does.
+std::string HelpOf(const Memory& memory, const SpectrumSizes& sizes) {
+  if (memory.data >= std::max(memory.weights, memory.outputs)) {
+    return absl::StrCat("data with fewer samples (now ", sizes.samples, ")");
+  }
+  if (memory.outputs < memory.weights) return "";
+  return absl::StrCat("fewer outputs in rows (now ", sizes.outputs, "), a smaller k (now ",
+                      sizes.kept, ")");
 }
 
 Plan Estimate(const SpectrumParams& params, const LayerShapes& shapes, const SpectrumSizes& sizes) {
@@ -134,7 +154,9 @@ Plan Estimate(const SpectrumParams& params, const LayerShapes& shapes, const Spe
   constexpr double kMemoryMax = 1e18;
   const double r = sizes.rank, form = 2.0 * shapes.hidden * r * r, cube = r * r * r;
   Plan plan;
-  plan.memory_bytes = static_cast<int64_t>(std::min(Bytes(params, shapes, sizes), kMemoryMax));
+  const Memory memory = MemoryOf(params, shapes, sizes);
+  plan.memory_bytes = static_cast<int64_t>(std::min(memory.all(), kMemoryMax));
+  plan.memory_help = HelpOf(memory, sizes);
   plan.seconds =
       sizes.outputs * (form + 15 * cube + sizes.null_draws * (form + 4 * cube)) / kFlopsPerSecond;
   return plan;

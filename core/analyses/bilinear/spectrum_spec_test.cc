@@ -62,6 +62,15 @@ TEST(SpectrumSpec, PlansAnImageModel) {
       PlanOf({{"image_shape", {3, 3}}}, {{"model", ImageModel()}, {"data", Data({5, 3, 3}, {5})}}));
 }
 
+TEST(SpectrumSpec, PlanNamesWhatWouldLowerTheMemory) {
+  ASSERT_OK_AND_ASSIGN(const Plan wide, PlanOf({{"k", 3}}, {{"model", ImageModel()}}));
+  EXPECT_THAT(wide.memory_help, HasSubstr("a smaller k (now 3)"));
+  ASSERT_OK_AND_ASSIGN(
+      const Plan samples,
+      PlanOf(Json::object(), {{"model", ImageModel()}, {"data", Data({500000, 9}, {500000})}}));
+  EXPECT_EQ(samples.memory_help, "data with fewer samples (now 500000)");
+}
+
 TEST(SpectrumSpec, AnInputAloneIsJudgedByItself) {
   EXPECT_OK(PlanOf(Json::object(), {}));
   EXPECT_OK(PlanOf(Json::object(), {{"data", Data({5, 9}, {5})}}));

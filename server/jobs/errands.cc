@@ -12,12 +12,14 @@ void Errands::Start() {
 void Errands::Post(Errand errand) {
   absl::MutexLock lock(&mu_);
   ready_.push_back(std::move(errand));
+  if (ready_.size() == 1) news_.Set();
 }
 
 Errands::Id Errands::PostAt(absl::Duration when, Errand errand) {
   absl::MutexLock lock(&mu_);
   Id id(when, ++last_number_);
-  timed_.emplace(id, std::move(errand));
+  const auto place = timed_.emplace(id, std::move(errand)).first;
+  if (place == timed_.begin()) news_.Set();
   return id;
 }
 
@@ -49,17 +51,18 @@ int64_t Errands::RunDue() {
 }
 
 void Errands::Loop(std::stop_token stop) {
-  std::stop_callback wake(stop, [this] { absl::MutexLock lock(&mu_); });
+  std::stop_callback wake(stop, [this] { news_.Set(); });
   while (!stop.stop_requested()) {
+    news_.Clear();
     RunDue();
-    absl::MutexLock lock(&mu_);
-    const Id next = timed_.empty() ? Id(absl::InfiniteDuration(), 0) : timed_.begin()->first;
-    auto something_to_do = [&]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
-      return stop.stop_requested() || !ready_.empty() ||
-             (!timed_.empty() && timed_.begin()->first.first < next.first);
-    };
-    mu_.AwaitWithTimeout(absl::Condition(&something_to_do), next.first - clock_->Monotonic());
+    news_.Wait(NextTime() - clock_->Monotonic());
   }
+}
+
+absl::Duration Errands::NextTime() {
+  absl::MutexLock lock(&mu_);
+  if (!ready_.empty()) return -absl::InfiniteDuration();
+  return timed_.empty() ? absl::InfiniteDuration() : timed_.begin()->first.first;
 }
 
 }  // namespace radiograph

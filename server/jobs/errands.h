@@ -14,6 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
+#include "core/base/steady_event.h"
 
 namespace radiograph {
 
@@ -43,12 +44,14 @@ class Errands {
 
  private:
   void Loop(std::stop_token stop);
+  absl::Duration NextTime();
 
   const Clock* const clock_;
   absl::Mutex mu_;
   int64_t last_number_ ABSL_GUARDED_BY(mu_) = 0;
   std::deque<Errand> ready_ ABSL_GUARDED_BY(mu_);
   std::map<Id, Errand> timed_ ABSL_GUARDED_BY(mu_);
+  SteadyEvent news_;     // there is something to do that the thread does not wait for
   std::jthread thread_;  // last: it ends first
 };
 

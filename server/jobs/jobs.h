@@ -61,7 +61,9 @@ struct JobsOptions {
   int64_t queued_jobs_per_tenant_max = 10'000;
   int64_t running_jobs_per_tenant_max = 1024;
   int64_t slots_max = 1024;
-  absl::Duration progress_interval = absl::Seconds(1);  // between durable progress events of a job
+  // Between durable progress events of a job. Agents tell once a second (kProgressTellInterval),
+  // all of which is kept, also what comes a little early.
+  absl::Duration progress_interval = absl::Milliseconds(500);
   Backoff backoff = {};                                 // after a crash or a loss
   // From a job's end to its expire_time; who forgets it then is the collector.
   absl::Duration keep = absl::InfiniteDuration();

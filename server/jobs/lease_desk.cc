@@ -83,11 +83,12 @@ void LeaseDesk::HearHolder(OpenLease& lease, const v1::SynchronizeRequest& reque
   }
   const v1::SlotProgress& progress = request.progress();
   const bool starts = progress.started() && !lease.started;
-  const bool moved = progress.fraction() != lease.progress.fraction() ||
-                     progress.phase() != lease.progress.phase() ||
-                     progress.message() != lease.progress.message();
+  lease.moved = lease.moved || progress.fraction() != lease.progress.fraction() ||
+                progress.phase() != lease.progress.phase() ||
+                progress.message() != lease.progress.message();
   lease.progress = progress;
-  if (!starts && (!moved || now - lease.progress_stored < options_.progress_interval)) return;
+  if (!starts && (!lease.moved || now - lease.progress_stored < options_.progress_interval)) return;
+  lease.moved = false;
   lease.started |= starts;
   lease.progress_stored = now;
   StoreProgress(lease, starts);

@@ -103,6 +103,7 @@ class LeaseDesk : public std::enable_shared_from_this<LeaseDesk> {
     std::optional<Errands::Id> timer;
     v1::SlotProgress progress;
     absl::Duration progress_stored = -absl::InfiniteDuration();
+    bool moved = false;  // since then
     bool started = false;
     bool cancel = false;
     absl::Duration cancel_told = -absl::InfiniteDuration();

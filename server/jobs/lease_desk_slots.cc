@@ -152,7 +152,8 @@ std::string LeaseDesk::PendingReason(const JobRow& row) {
   if (!job.merged_into().empty()) {
     return absl::StrCat("job ", job.merged_into(), " does the same work; its result is awaited");
   }
-  if (job.has_not_before() && FromTimestamp(job.not_before()) > clock_->Now()) {
+  absl::MutexLock lock(&mu_);
+  if (delayed_.contains(job.id())) {
     return absl::StrCat(
         job.attempts().empty() ? "not before " : "tried again at ",
         absl::FormatTime(absl::RFC3339_sec, FromTimestamp(job.not_before()), absl::UTCTimeZone()));
@@ -161,7 +162,6 @@ std::string LeaseDesk::PendingReason(const JobRow& row) {
   const std::string analysis = absl::StrCat(needs.analysis, "@", needs.version);
   bool anybody = false, offered = false, device = false, open = false, busy = true;
   int64_t memory_max = 0;
-  absl::MutexLock lock(&mu_);
   if (auto found = running_.find(job.tenant());
       found != running_.end() && found->second >= options_.running_jobs_per_tenant_max) {
     return absl::StrCat(found->second, " jobs of this tenant run, and no more may");

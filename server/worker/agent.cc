@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/random_hex.h"
@@ -48,12 +49,13 @@ absl::Status Agent::Start() {
 
 void Agent::Drain(absl::Duration grace) {
   for (auto& slot : slots_) slot->link().Drain();
-  const absl::Time deadline = absl::Now() + grace;
-  for (auto& slot : slots_) slot->link().AwaitRest(deadline - absl::Now());
+  const SystemClock clock;
+  const absl::Duration deadline = clock.Monotonic() + grace;
+  for (auto& slot : slots_) slot->link().AwaitRest(deadline - clock.Monotonic());
   for (auto& slot : slots_) slot->link().StopJob(StopReason::kDraining);
-  const absl::Time end = absl::Now() + options_.cancel_grace + kReportTimeMax;
+  const absl::Duration end = clock.Monotonic() + options_.cancel_grace + kReportTimeMax;
   for (auto& slot : slots_) {
-    if (slot->link().AwaitRest(end - absl::Now())) continue;
+    if (slot->link().AwaitRest(end - clock.Monotonic())) continue;
     Log(LogLevel::kWarning, "drain_broken_off", {{"worker", options_.name}});
     slot->link().Close();
   }

@@ -123,14 +123,13 @@ void SlotLink::StopJob(StopReason reason) {
 
 void SlotLink::Close() {
   absl::MutexLock lock(&mu_);
-  at_rest_ = true;
+  Rest();
   Stop(StopReason::kLeaseLost);
   Interrupt();
 }
 
 bool SlotLink::AwaitRest(absl::Duration timeout) const {
-  absl::MutexLock lock(&mu_);
-  return mu_.AwaitWithTimeout(absl::Condition(&at_rest_), timeout);
+  return rest_.Wait(timeout);
 }
 
 // Called with the lock held: what listens to the token only cancels a call or wakes a poll(2).
@@ -152,6 +151,7 @@ void SlotLink::Stop(StopReason reason) {
 }
 
 void SlotLink::Interrupt() {
+  news_.Set();
   if (call_ == nullptr || interrupted_) return;
   interrupted_ = true;
   call_->TryCancel();
@@ -172,8 +172,22 @@ void SlotLink::Poll() {
     } else {
       Failed(request, status);
     }
-    if (draining_ && request.draining() && !held_.has_value()) at_rest_ = true;
+    if (draining_ && request.draining() && !held_.has_value()) Rest();
   }
+}
+
+void SlotLink::Rest() {
+  at_rest_ = true;
+  rest_.Set();
+}
+
+// Until the time is over or somebody calls Interrupt. Not with the lock's own time-outs: a jump of
+// the wall clock would stretch them.
+void SlotLink::Pause(absl::Duration time) {
+  news_.Clear();
+  mu_.Unlock();
+  news_.Wait(time);
+  mu_.Lock();
 }
 
 // Returns when there is something to say and the pause after a failure is over, or at rest.
@@ -183,7 +197,7 @@ void SlotLink::AwaitTurn() {
       return at_rest_ || (held_.has_value() ? !lost() : ready_ || draining_);
     };
     mu_.Await(absl::Condition(&has_words));
-    if (draining_ && !held_.has_value() && analyses_.empty()) at_rest_ = true;  // never asked yet
+    if (draining_ && !held_.has_value() && analyses_.empty()) Rest();  // never asked yet
     if (at_rest_) return;
     absl::Duration now = Now();
     if (held_.has_value() && now >= held_->end) {
@@ -193,15 +207,13 @@ void SlotLink::AwaitTurn() {
     absl::Duration wait = retry_at_ - now;
     if (held_.has_value()) wait = std::min(wait, held_->end - now);
     if (wait > absl::ZeroDuration()) {
-      mu_.AwaitWithTimeout(absl::Condition(&at_rest_), wait);
+      Pause(wait);
       continue;
     }
     // A poll is answered at once as long as the server wants a stop that takes its time.
-    auto is_done = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-      return at_rest_ || !held_.has_value() || held_->state == v1::DONE;
-    };
-    if (held_.has_value() && held_->stop_reason == StopReason::kCancelled) {
-      mu_.AwaitWithTimeout(absl::Condition(&is_done), kCancelPollPause);
+    if (held_.has_value() && held_->stop_reason == StopReason::kCancelled &&
+        held_->state != v1::DONE) {
+      Pause(kCancelPollPause);
     }
     return;
   }

@@ -22,6 +22,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "core/base/steady_event.h"
 #include "radiograph/v1/workers.grpc.pb.h"
 
 namespace radiograph {
@@ -95,6 +96,8 @@ class SlotLink {
   void Poll();
   bool Prepare(v1::SynchronizeRequest& request, grpc::ClientContext& context);
   void AwaitTurn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Pause(absl::Duration time) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Rest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Answered(const v1::SynchronizeRequest& request, const v1::SynchronizeResponse& response,
                 absl::Duration sent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Failed(const v1::SynchronizeRequest& request, const grpc::Status& status)
@@ -122,6 +125,8 @@ class SlotLink {
   bool answer_now_ ABSL_GUARDED_BY(mu_) = false;   // of the next call
   int failures_ ABSL_GUARDED_BY(mu_) = 0;          // in a row
   absl::Duration retry_at_ ABSL_GUARDED_BY(mu_);
+  SteadyEvent news_;  // for the poller: something is otherwise than when it last looked
+  SteadyEvent rest_;  // set with at_rest_
   std::jthread poller_;
 };
 

@@ -171,6 +171,9 @@ RunOutcome ComputeProcessImpl::Finished(DoneFrame done, bool stopping) {
                 : need.has_value()                         ? RunEnd::kOutOfMemory
                                                            : RunEnd::kFinished;
   outcome.memory = need.value_or(MemoryNeed());
+  if (need.has_value() && need->available_bytes == 0) {  // a plain ENOMEM
+    outcome.memory.available_bytes = memory_.limit_bytes;
+  }
   outcome.status = std::move(done.status);
   outcome.seconds = done.seconds;
   outcome.peak_host_bytes = done.peak_host_bytes;

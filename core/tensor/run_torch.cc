@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <new>
 #include <string>
+#include <system_error>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/cause.h"
+#include "core/base/file.h"
 #include "core/base/host_memory.h"
 
 namespace radiograph {
@@ -47,6 +49,14 @@ absl::Status HostOutOfMemory(int64_t asked) {
       {.needed_bytes = host.used_bytes + asked, .available_bytes = host.limit_bytes});
 }
 
+// A thread could not be started: for want of memory for its stack, or of threads.
+absl::Status NoThread(const std::system_error& error) {
+  const HostMemory host = HostMemoryOf(getpid());
+  constexpr int64_t kStackBytes = 8 << 20;
+  if (host.limit_bytes - host.used_bytes < 2 * kStackBytes) return HostOutOfMemory(kStackBytes);
+  return ErrnoStatus(error.code().value(), "can't start", "a thread");
+}
+
 }  // namespace
 
 // The host: "... DefaultCPUAllocator: can't allocate memory: you tried to allocate 72 bytes. ..."
@@ -74,6 +84,8 @@ absl::Status RunTorch(absl::FunctionRef<absl::Status()> body) {
                                 : absl::InternalError(absl::StrCat("LibTorch: ", text));
   } catch (const std::bad_alloc&) {
     return HostOutOfMemory(0);
+  } catch (const std::system_error& error) {
+    return NoThread(error);
   } catch (const std::exception& error) {
     return absl::InternalError(error.what());
   }

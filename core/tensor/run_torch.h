@@ -13,6 +13,7 @@ namespace radiograph {
 // c10::AutoGradMode. What LibTorch throws becomes
 //   FAILED_PRECONDITION  a decomposition failed: NaN in its input, or no convergence
 //   RESOURCE_EXHAUSTED   out of memory, of the host or the device (an OutOfMemoryError, cause.h)
+//   UNAVAILABLE          the machine has no thread left
 //   INTERNAL             anything else: our bug
 absl::Status RunTorch(absl::FunctionRef<absl::Status()> body);
 

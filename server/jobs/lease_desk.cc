@@ -118,17 +118,19 @@ void LeaseDesk::End(OpenLease& lease, v1::AttemptReport report) {
   lease.ending = true;
   const std::string token = lease.lease.token();
   const std::string outcome = report.outcome();
+  const bool sick = outcome == "CRASHED" ||
+                    (outcome == "FAILED" && report.error().code() == google::rpc::UNAVAILABLE);
   auto end = [this, token,
               report = std::move(report)](JobTransaction& transaction) -> absl::Status {
     ASSIGN_OR_RETURN(JobRow row, transaction.GetLeased(token));
     return EndLeased(transaction, std::move(row), report, options_.backoff, clock_->Now());
   };
-  store_->Transact(std::move(end), Counted([this, token, outcome](JobStore::Changes changes) {
-                     Ended(token, outcome, std::move(changes));
+  store_->Transact(std::move(end), Counted([this, token, outcome, sick](JobStore::Changes changes) {
+                     Ended(token, outcome, sick, std::move(changes));
                    }));
 }
 
-void LeaseDesk::Ended(const std::string& token, const std::string& outcome,
+void LeaseDesk::Ended(const std::string& token, const std::string& outcome, bool sick,
                       JobStore::Changes changes) {
   {
     absl::MutexLock lock(&mu_);
@@ -137,7 +139,7 @@ void LeaseDesk::Ended(const std::string& token, const std::string& outcome,
     if (auto found = slots_.find(lease.slot); found != slots_.end()) slot = &found->second;
     const bool holds = slot != nullptr && slot->token == token;
     if (changes.ok() || absl::IsAborted(changes.status()) || absl::IsNotFound(changes.status())) {
-      if (slot != nullptr) NoteEnd(*slot, lease.lease.job(), outcome);
+      if (slot != nullptr) NoteEnd(*slot, lease.lease.job(), outcome, sick);
       if (holds) slot->token.clear();
       if (lease.timer) errands_->Cancel(*lease.timer);
       --running_[lease.tenant];

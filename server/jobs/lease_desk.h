@@ -82,7 +82,7 @@ class LeaseDesk : public std::enable_shared_from_this<LeaseDesk> {
     std::shared_ptr<Poll> poll;
     bool late = false;      // the poll has waited long enough
     bool claiming = false;  // a claim is on its way to the store
-    // Its compute process died under these, one after the other; kCrashesInARow of them close it
+    // Its process died, or its disk failed, under these, one after the other; so many close it
     // for a while, longer every time. The agent lets a process begin only after a probe.
     std::set<std::string> crashed;
     int quarantines = 0;  // since its last good end
@@ -125,7 +125,7 @@ class LeaseDesk : public std::enable_shared_from_this<LeaseDesk> {
   void Delay(QueuedJob job, absl::Duration until, bool is_retry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void JoinFirst(const JobRow& row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool TakesWork(const Slot& slot) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void NoteEnd(Slot& slot, const std::string& job, absl::string_view outcome)
+  void NoteEnd(Slot& slot, const std::string& job, absl::string_view outcome, bool sick)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void StoreProgress(OpenLease& lease, bool started) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void End(OpenLease& lease, v1::AttemptReport report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -141,7 +141,8 @@ class LeaseDesk : public std::enable_shared_from_this<LeaseDesk> {
   void PreemptDrained(const std::string& name);
   void Claimed(const std::string& slot, QueuedJob job, std::string request,
                JobStore::Changes changes);
-  void Ended(const std::string& token, const std::string& outcome, JobStore::Changes changes);
+  void Ended(const std::string& token, const std::string& outcome, bool sick,
+             JobStore::Changes changes);
   // Wraps a write's `done` so that Shutdown waits for it.
   JobStore::Done Counted(JobStore::Done done) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 

@@ -123,12 +123,13 @@ bool LeaseDesk::Fits(const Slot& slot, const JobNeeds& needs) const {
       });
 }
 
-void LeaseDesk::NoteEnd(Slot& slot, const std::string& job, absl::string_view outcome) {
-  if (outcome == "SUCCEEDED" || outcome == "FAILED" || outcome == "OUT_OF_MEMORY") {
+// `sick`: the attempt says something of the slot, not of the job.
+void LeaseDesk::NoteEnd(Slot& slot, const std::string& job, absl::string_view outcome, bool sick) {
+  if (!sick && (outcome == "SUCCEEDED" || outcome == "FAILED" || outcome == "OUT_OF_MEMORY")) {
     slot.crashed.clear();
     slot.quarantines = 0;
   }
-  if (outcome != "CRASHED") return;
+  if (!sick) return;
   slot.crashed.insert(job);
   if (slot.crashed.size() < kCrashesInARow) return;
   slot.crashed.clear();
@@ -186,7 +187,7 @@ std::string LeaseDesk::PendingReason(const JobRow& row) {
                         " bytes of memory; the largest worker that offers ", analysis, " gives ",
                         memory_max);
   }
-  if (!open) return "the workers that can run it are in quarantine after crashes";
+  if (!open) return "the workers that can run it are in quarantine after failures";
   return busy ? "all workers that can run it are busy" : "it is about to be taken";
 }
 
@@ -204,7 +205,7 @@ v1::ListWorkersResponse LeaseDesk::ListWorkers(const std::string& tenant) {
     worker.set_draining(slot.last.draining() || IsDrained(name));
     const absl::Duration quarantine = slot.quarantine_end - clock_->Monotonic();
     if (quarantine > absl::ZeroDuration()) {
-      worker.set_quarantine(absl::StrCat(kCrashesInARow, " crashes in a row; for ",
+      worker.set_quarantine(absl::StrCat(kCrashesInARow, " failures in a row; for ",
                                          absl::ToInt64Seconds(quarantine) + 1, " s more"));
     }
     const OpenLease* lease = LeaseOf(slot);

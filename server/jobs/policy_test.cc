@@ -92,6 +92,17 @@ TEST_F(PolicyTest, ThreeCrashesInARowOnDifferentJobsCloseASlotForAWhile) {
   EXPECT_EQ(failed, 0);
 }
 
+TEST_F(PolicyTest, AFullDiskClosesASlotAsCrashesDo) {
+  for (int i = 0; i < 6; ++i) Create();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(IsGivenWork("full/cpu"));
+    v1::SynchronizeRequest done = Done(Take("full/cpu"), "FAILED", "full/cpu");
+    done.mutable_report()->mutable_error()->set_code(google::rpc::UNAVAILABLE);
+    ASSERT_OK(Ask(done));
+  }
+  EXPECT_FALSE(IsGivenWork("full/cpu"));
+}
+
 TEST_F(PolicyTest, AJobThatCrashesEverywhereClosesNoSlot) {
   Create();
   for (int i = 0; i < 3; ++i) ASSERT_OK(Ask(Done(Take(), "CRASHED")));

@@ -68,12 +68,12 @@ absl::Status Ours(const absl::Status& status) {
   return ours ? absl::UnavailableError(status.message()) : status;
 }
 
-void SetRunOutcome(const RunOutcome& outcome, const JobRequest& request,
+void SetRunOutcome(const RunOutcome& outcome, const JobRequest& request, bool stopped,
                    v1::AttemptReport& report) {
   report.set_seconds(outcome.seconds);
   report.set_peak_host_bytes(outcome.peak_host_bytes);
   report.set_peak_device_bytes(outcome.peak_device_bytes);
-  if (outcome.end != RunEnd::kCrashed && outcome.end != RunEnd::kOutOfMemory) return;
+  if (stopped || (outcome.end != RunEnd::kCrashed && outcome.end != RunEnd::kOutOfMemory)) return;
   report.set_stderr_tail(outcome.stderr_tail);
   *report.mutable_error() = ToRpcStatus(outcome.status);
   report.set_outcome("CRASHED");
@@ -142,7 +142,7 @@ v1::AttemptReport Slot::Attempt(const SlotLink::Job& job) {
   if (status.ok()) {
     RunOutcome outcome = Run(job);
     status = ErrnoOf(outcome.status) != 0 ? Ours(outcome.status) : outcome.status;
-    if (!job.stop.stop_requested()) SetRunOutcome(outcome, request, report);
+    SetRunOutcome(outcome, request, job.stop.stop_requested(), report);
   }
   if (status.ok()) status = Ours(Upload(job.stop, report));
   if (status.ok()) {

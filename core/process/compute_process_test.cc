@@ -115,7 +115,7 @@ TEST_F(ComputeProcessTest, KillThatTheKernelCountsIsOutOfMemory) {
   ASSERT_OK(WriteFile(group + "/memory.events", "oom_kill 0\n"));
   auto process = Start({.binary = FAKE_COMPUTE, .system_root = folder});
   RunOutcome outcome = process->Run(
-      folder, [] {}, [](const Progress&) {}, {}, nullptr);
+      folder, [] {}, [](const Progress&) {}, {}, /*keeper=*/nullptr);
   EXPECT_EQ(outcome.end, RunEnd::kOutOfMemory);
   EXPECT_THAT(outcome.status,
               StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("the limit is 50000000")));

@@ -41,16 +41,17 @@ class AgentTest : public ::testing::Test {
     options.compute_binary = FAKE_COMPUTE;
     options.token = "secret";
     if (server_ == nullptr) StartServer(absl::Seconds(30));
-    agent_ = std::make_unique<Agent>(
-        options, server_->Channel(),
-        std::make_unique<LocalBlobSource>([this](absl::string_view sha256) {
-          const std::string path = absl::StrCat(folder_.path(), "/", sha256);
-          const std::string bytes = server_->blob(std::string(sha256));
-          if (!bytes.empty()) {
-            EXPECT_OK(WriteFile(path, bytes));
-          }
-          return absl::StatusOr<std::string>(path);
-        }));
+    agent_ = std::make_unique<Agent>(options, server_->Channel(),
+                                     std::make_unique<LocalBlobSource>(
+                                         [this](const std::string& sha256, const std::stop_token&) {
+                                           const std::string path =
+                                               absl::StrCat(folder_.path(), "/", sha256);
+                                           const std::string bytes = server_->blob(sha256);
+                                           if (!bytes.empty()) {
+                                             EXPECT_OK(WriteFile(path, bytes));
+                                           }
+                                           return absl::StatusOr<std::string>(path);
+                                         }));
     ASSERT_OK(agent_->Start());
   }
   // A job whose compute process behaves as `analysis` says (fake_compute).

@@ -50,15 +50,16 @@ class LeaseKeeperTest : public ::testing::Test {
   FakeServer server_;
   BlobTransfer transfer_;
   // As the store's own files.
-  LocalBlobSource blobs_{[this](absl::string_view sha256) -> absl::StatusOr<std::string> {
-    const std::string path = folder_.path() + "/blob";
-    unlink(path.c_str());
-    const std::string bytes = server_.blob(std::string(sha256));
-    if (bytes.empty()) return absl::NotFoundError("no such blob");
-    absl::Status written = WriteFile(path, damaged_ ? bytes + "?" : bytes);
-    if (!written.ok()) return written;
-    return path;
-  }};
+  LocalBlobSource blobs_{
+      [this](const std::string& sha256, const std::stop_token&) -> absl::StatusOr<std::string> {
+        const std::string path = folder_.path() + "/blob";
+        unlink(path.c_str());
+        const std::string bytes = server_.blob(sha256);
+        if (bytes.empty()) return absl::NotFoundError("no such blob");
+        absl::Status written = WriteFile(path, damaged_ ? bytes + "?" : bytes);
+        if (!written.ok()) return written;
+        return path;
+      }};
   bool damaged_ = false;
   v1::Lease lease_;
 };

@@ -79,6 +79,7 @@ void TellRetention(const Collector::Options& options, v1::Retention& retention) 
   };
   tell(options.keep_jobs, [&] { return retention.mutable_jobs(); });
   tell(options.keep_blobs, [&] { return retention.mutable_blobs(); });
+  tell(options.keep_memos, [&] { return retention.mutable_memos(); });
 }
 
 }  // namespace
@@ -125,10 +126,12 @@ void Daemon::ScheduleReload() {
 Collector::Options Daemon::CollectorOptions() {
   return {.keep_jobs = OrForEver(options_.keep_jobs),
           .keep_blobs = OrForEver(options_.keep_blobs),
+          .keep_memos = OrForEver(options_.keep_memos),
           .on_collected = [this](const v1::CollectResponse& collected) {
             metrics_->Collected(collected, clock_.Now());
             Log(LogLevel::kInfo, "collected",
                 {{"jobs", collected.jobs()},
+                 {"memos", collected.memos()},
                  {"blobs", collected.blobs()},
                  {"bytes", collected.bytes()}});
           }};
@@ -142,6 +145,9 @@ absl::Status Daemon::OpenStore() {
   errands_ = std::make_unique<Errands>(&clock_);
   jobs_options_.lease_term = options_.lease;
   jobs_options_.keep = OrForEver(options_.keep_jobs);
+  jobs_options_.on_state_replaced = [this](const std::string& sha256) {
+    collector_->RemoveState(sha256);
+  };
   ASSIGN_OR_RETURN(jobs_, Jobs::Open(jobs_options_, store_.get(), &clock_, errands_.get(),
                                      WithLog(metrics_->Observer())));
   collector_ = std::make_unique<Collector>(
@@ -230,13 +236,12 @@ absl::Status Daemon::StartAgent() {
                      .threads = options_.threads,
                      .compute_binary = compute,
                      .token = worker_token_};
-  agent_ =
-      std::make_unique<Agent>(std::move(agent), rpc_->InProcessChannel(),
-                              std::make_unique<LocalBlobSource>(
-                                  [this](const std::string& sha256, const std::stop_token& stop) {
-                                    return store_->blobs->Path(
-                                        sha256, [&] { return stop.stop_requested(); });
-                                  }));
+  agent_ = std::make_unique<Agent>(
+      std::move(agent), rpc_->InProcessChannel(),
+      std::make_unique<LocalBlobSource>(
+          [this](const std::string& sha256, const std::stop_token& stop) {
+            return store_->blobs->Path(sha256, [&] { return stop.stop_requested(); });
+          }));
   return agent_->Start();
 }
 

@@ -59,6 +59,8 @@ void AddFlags(ServerOptions& options, Flags& flags) {
   flags.Add("keep-blobs", &options.keep_blobs, {.min = absl::ZeroDuration(), .max = kKeepMax},
             "how long uploaded bytes are kept that no artifact and no job needs, at least 1h; 0: "
             "for ever");
+  flags.Add("keep-memos", &options.keep_memos, {.min = absl::ZeroDuration(), .max = kKeepMax},
+            "how long after its last use a partial result is kept that jobs share; 0: for ever");
   flags.Add("compute", &options.compute, "path of radiograph-compute; empty: beside this program");
   flags.Add("port-file", &options.port_file,
             "file that tells the addresses as JSON once the server answers; empty: none");

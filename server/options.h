@@ -22,6 +22,7 @@ struct ServerOptions {
   absl::Duration grace = absl::Seconds(10);
   absl::Duration keep_jobs = absl::Hours(30 * 24);  // after their end; 0: for ever
   absl::Duration keep_blobs = absl::Hours(24);      // that nothing needs; 0: for ever
+  absl::Duration keep_memos = absl::Hours(7 * 24);  // since their last use; 0: for ever
   std::string compute = {};      // path of radiograph-compute; empty: beside this program
   std::string port_file = {};    // empty: none
   std::string tokens_file = {};  // empty: nobody needs a token

@@ -67,12 +67,13 @@ TEST(ServerOptions, FlagsSetThem) {
   Flags flags("radiographd", "");
   AddFlags(options, flags);
   const char* arguments[] = {"--devices=none", "--lease=1s", "--grace=0s", "--state", "/s",
-                             "--keep-jobs=7d"};
+                             "--keep-jobs=7d", "--keep-memos=2d"};
   ASSERT_OK(flags.Parse(arguments, [](const char*) { return nullptr; }));
   EXPECT_EQ(options.devices, "none");
   EXPECT_EQ(options.lease, absl::Seconds(1));
   EXPECT_EQ(options.grace, absl::ZeroDuration());
   EXPECT_EQ(options.keep_jobs, absl::Hours(7 * 24));
+  EXPECT_EQ(options.keep_memos, absl::Hours(2 * 24));
   EXPECT_EQ(options.state, "/s");
   EXPECT_OK(CheckOptions(options));
 }

@@ -65,6 +65,8 @@ struct JobsOptions {
   // all of which is kept, also what comes a little early.
   absl::Duration progress_interval = absl::Milliseconds(500);
   Backoff backoff = {};                                 // after a crash or a loss
+  // A blob that was a job's state and is no more, noted so (keepsakes.h). May block.
+  std::function<void(const std::string& sha256)> on_state_replaced = [](const std::string&) {};
   // From a job's end to its expire_time; who forgets it then is the collector.
   absl::Duration keep = absl::InfiniteDuration();
 };

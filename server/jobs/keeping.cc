@@ -16,18 +16,23 @@ absl::Status Jobs::Save(const v1::SaveRequest& request) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "the bundle has ", size, " bytes; a job may keep ", kKeptBytesMax, " under a name"));
   }
-  return Transact([&](JobTransaction& transaction) -> absl::Status {
-           ASSIGN_OR_RETURN(const JobRow row, transaction.GetLeased(request.lease_token()));
-           const v1::Attempt& attempt = *row.job.attempts().rbegin();
-           Keepsakes keepsakes = transaction.keepsakes();
-           if (request.key().empty()) {
-             return keepsakes.SaveMemo(row.job.tenant(), request.memo(), attempt.engine(),
-                                       request.blob(), clock_->Now());
-           }
-           return keepsakes.SaveState(row.sequence, request.key(), attempt.engine(),
-                                      {request.blob(), attempt.number()});
-         })
-      .status();
+  std::optional<std::string> replaced;
+  RETURN_IF_ERROR(Transact([&](JobTransaction& transaction) -> absl::Status {
+                    ASSIGN_OR_RETURN(const JobRow row,
+                                     transaction.GetLeased(request.lease_token()));
+                    const v1::Attempt& attempt = *row.job.attempts().rbegin();
+                    Keepsakes keepsakes = transaction.keepsakes();
+                    if (request.key().empty()) {
+                      return keepsakes.SaveMemo(row.job.tenant(), request.memo(), attempt.engine(),
+                                                request.blob(), clock_->Now());
+                    }
+                    ASSIGN_OR_RETURN(
+                        replaced, keepsakes.SaveState(row.sequence, request.key(), attempt.engine(),
+                                                      {request.blob(), attempt.number()}));
+                    return absl::OkStatus();
+                  }).status());
+  if (replaced) options_.on_state_replaced(*replaced);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<v1::LoadResponse> Jobs::Load(const v1::LoadRequest& request) {

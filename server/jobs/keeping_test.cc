@@ -5,6 +5,7 @@
 #include "core/base/digest.h"
 #include "core/process/keeper.h"
 #include "server/jobs/jobs_fixture.h"
+#include "server/store/collector.h"
 
 namespace radiograph {
 namespace {
@@ -208,6 +209,112 @@ TEST_F(KeepingTest, WrongRequestsAreRefused) {
   EXPECT_THAT(jobs_->Load(load),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("SHA-256")));
   EXPECT_EQ(KeptStates(), 0);
+}
+
+// With a collector as the server has one.
+class KeptBlobsTest : public KeepingTest {
+ protected:
+  KeptBlobsTest() {
+    options_.on_state_replaced = [this](const std::string& sha256) {
+      collector_->RemoveState(sha256);
+    };
+    Restart();
+    collector_ = std::make_unique<Collector>(
+        Collector::Options{.keep_blobs = absl::Hours(2), .keep_memos = absl::Hours(48)},
+        store_.get(), &clock_, [](absl::Span<const JobKey>) { return absl::OkStatus(); });
+  }
+  v1::CollectResponse Collect() {
+    auto collected = collector_->Collect(/*validate_only=*/false, [] { return false; });
+    EXPECT_OK(collected);
+    return collected.ok() ? *collected : v1::CollectResponse();
+  }
+  void CollectTwice() {
+    Collect();
+    Advance(absl::Hours(2));
+    Collect();
+  }
+  bool Has(const std::string& bytes) {
+    return store_->blobs->ReadBytes(kEveryTenant, Sha256Hex(bytes), 0, 0).ok();
+  }
+  v1::Lease TakeNew() {
+    Create();
+    return Take();
+  }
+
+  std::unique_ptr<Collector> collector_;
+};
+
+TEST_F(KeptBlobsTest, StateIsNeededUntilTheJobEnds) {
+  const v1::Lease lease = TakeNew();
+  ASSERT_OK(Save(lease, "state"));
+  ASSERT_OK(Ask(Done(lease, "PREEMPTED")));
+  CollectTwice();
+  EXPECT_TRUE(Has("state"));
+  const v1::Lease next = Take();
+  EXPECT_EQ(Load(next), Sha256Hex("state"));
+  ASSERT_OK(Ask(Done(next, "FAILED")));
+  EXPECT_TRUE(Has("state"));
+  EXPECT_EQ(Collect().blobs(), 1);  // at once
+  EXPECT_FALSE(Has("state"));
+}
+
+TEST_F(KeptBlobsTest, StateThatWasReplacedGoesAtOnceUnlessSomethingNamesIt) {
+  const v1::Lease one = TakeNew();
+  Create();
+  const v1::Lease other = Take("other/cpu");
+  ASSERT_OK(Save(one, "first"));
+  ASSERT_OK(Save(one, "second"));
+  EXPECT_FALSE(Has("first"));
+  ASSERT_OK(Save(other, "second"));
+  ASSERT_OK(Save(one, "third"));
+  EXPECT_TRUE(Has("second")) << "the other's";
+  ASSERT_OK(SaveMemo(other, "m", "second"));
+  ASSERT_OK(Save(other, "third"));
+  EXPECT_TRUE(Has("second")) << "a memo";
+  ASSERT_OK(store_->blobs->PutBytes(kDefaultTenant, "fourth"));
+  ASSERT_OK(Save(one, "fourth"));
+  ASSERT_OK(Save(one, "fifth"));
+  EXPECT_TRUE(Has("fourth")) << "a tenant has uploaded it";
+  ASSERT_OK(Save(one, "fifth"));  // itself
+  EXPECT_TRUE(Has("fifth"));
+}
+
+TEST_F(KeptBlobsTest, ReplacedStateWaitsForTheEndOfAPause) {
+  const v1::Lease lease = TakeNew();
+  ASSERT_OK(Save(lease, "first"));
+  {
+    Collector::Pause backup(collector_.get());
+    ASSERT_OK(Save(lease, "second"));
+    EXPECT_TRUE(Has("first"));
+  }
+  EXPECT_EQ(Collect().blobs(), 1);
+  EXPECT_FALSE(Has("first"));
+  EXPECT_TRUE(Has("second"));
+}
+
+TEST_F(KeptBlobsTest, MemosGoByTheAgeOfTheirLastUse) {
+  auto in_a_job = [this](auto body) {
+    const v1::Lease lease = TakeNew();
+    body(lease);
+    ASSERT_OK(Ask(Done(lease, "SUCCEEDED")));
+  };
+  in_a_job([this](const v1::Lease& lease) {
+    ASSERT_OK(SaveMemo(lease, "used", "1"));
+    ASSERT_OK(SaveMemo(lease, "idle", "2"));
+  });
+  Advance(absl::Hours(40));
+  in_a_job([this](const auto& lease) { EXPECT_EQ(Load(lease, "used"), Sha256Hex("1")); });
+  CollectTwice();
+  EXPECT_TRUE(Has("1") && Has("2"));
+  Advance(absl::Hours(20));
+  EXPECT_EQ(Collect().memos(), 1);
+  CollectTwice();
+  EXPECT_TRUE(Has("1"));
+  EXPECT_FALSE(Has("2"));
+  in_a_job([this](const auto& lease) {
+    EXPECT_EQ(Load(lease, "used"), Sha256Hex("1"));
+    EXPECT_EQ(Load(lease, "idle"), "");
+  });
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/log.h"
 #include "core/base/status_macros.h"
 #include "server/store/messages.h"
 #include "server/store/needs.h"
@@ -180,12 +181,37 @@ absl::StatusOr<Collector::Plan> Collector::Look(Stopped stopped) {
   };
   RETURN_IF_ERROR(store_->database->Read([&](Connection& connection) -> absl::Status {
     RETURN_IF_ERROR(ReadNeeds(connection, keeps_job, needs));
+    ASSIGN_OR_RETURN(const int64_t memos,
+                     Keepsakes(&connection).CountMemosUnusedSince(OldestMemoKept()));
+    plan.found.set_memos(memos);
     return ForEachPossessed(connection, decide);
   }));
   return plan;
 }
 
+absl::Time Collector::OldestMemoKept() const {
+  return std::min(SteadyNow(), clock_->Now()) - options_.keep_memos;
+}
+
+void Collector::RemoveState(const std::string& sha256) {
+  {
+    absl::MutexLock lock(&mu_);
+    if (busy_) return;
+    busy_ = true;
+  }
+  const absl::Status removed =
+      store_->blobs->Remove({{sha256, {{kEveryTenant, kStateUnneededSince}}}}).status();
+  if (!removed.ok()) Log(LogLevel::kWarning, "state_stays", {{"error", removed.ToString()}});
+  absl::MutexLock lock(&mu_);
+  busy_ = false;
+}
+
 absl::Status Collector::Forget(const Plan& plan, Stopped stopped) {
+  if (plan.found.memos() > 0) {
+    RETURN_IF_ERROR(store_->database->Write([&](Connection& connection) {
+      return Keepsakes(&connection).DropMemosUnusedSince(OldestMemoKept());
+    }));
+  }
   for (size_t at = 0; at < plan.jobs.size();) {
     RETURN_IF_ERROR(StopStatus(stopped));
     std::vector<JobKey> keys;
@@ -247,6 +273,7 @@ absl::StatusOr<v1::CollectResponse> Collector::Collect(bool validate_only, Stopp
     more = plan.more;
     RETURN_IF_ERROR(Forget(plan, stopped));
     collected.set_jobs(collected.jobs() + static_cast<int64_t>(plan.jobs.size()));
+    collected.set_memos(collected.memos() + plan.found.memos());
     RETURN_IF_ERROR(Note(plan, stopped));
     RETURN_IF_ERROR(Remove(plan, stopped, collected));
   }

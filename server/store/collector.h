@@ -46,6 +46,7 @@ class Collector {
     absl::Duration keep_jobs = absl::InfiniteDuration();
     // Since something needed them, or somebody asked for them.
     absl::Duration keep_blobs = absl::InfiniteDuration();
+    absl::Duration keep_memos = absl::InfiniteDuration();  // since they were last used
     std::function<void(const v1::CollectResponse&)> on_collected = [](const v1::CollectResponse&) {
     };
   };
@@ -60,6 +61,10 @@ class Collector {
   // what would be. CANCELLED once `stopped`; what is done by then is done. DATA_LOSS at a
   // damaged record: nothing is removed by half a view.
   absl::StatusOr<v1::CollectResponse> Collect(bool validate_only, Stopped stopped);
+
+  // Removes a blob at once that has been a job's state, if its note says still that it is none
+  // (keepsakes.h). Nothing while it is the turn of a collection or a Pause: then it goes later.
+  void RemoveState(const std::string& sha256);
 
   // Nothing is collected while it lives; waits until a collection that runs has ended.
   class Pause {
@@ -79,6 +84,7 @@ class Collector {
   struct Plan;
   absl::Time SteadyNow() const;
   absl::StatusOr<Plan> Look(Stopped stopped);
+  absl::Time OldestMemoKept() const;
   absl::Status Forget(const Plan& plan, Stopped stopped);
   absl::Status Note(const Plan& plan, Stopped stopped);
   absl::Status Remove(const Plan& plan, Stopped stopped, v1::CollectResponse& collected);

@@ -1,5 +1,7 @@
 #include "server/store/keepsakes.h"
 
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "core/base/digest.h"
 #include "core/base/status_macros.h"
@@ -27,8 +29,21 @@ absl::Status Keepsakes::RequireBlob(const std::string& name, const v1::Blob& blo
   return RequireBlobs(connection_, kEveryTenant, files);
 }
 
-absl::Status Keepsakes::SaveState(int64_t job, const std::string& key, const v1::Engine& engine,
-                                  const KeptState& state) {
+absl::StatusOr<bool> Keepsakes::Unneed(const std::string& sha256) {
+  RETURN_IF_ERROR(connection_
+                      .Prepare("UPDATE possession SET unneeded_since = ?2 WHERE tenant = '*' "
+                               "AND sha256 = ?1 "
+                               "AND NOT EXISTS (SELECT 1 FROM kept_state WHERE sha256 = ?1) "
+                               "AND NOT EXISTS (SELECT 1 FROM memo WHERE sha256 = ?1)")
+                      .Bind(1, sha256)
+                      .Bind(2, kStateUnneededSince)
+                      .Run());
+  return connection_.changes() > 0;
+}
+
+absl::StatusOr<std::optional<std::string>> Keepsakes::SaveState(int64_t job, const std::string& key,
+                                                                const v1::Engine& engine,
+                                                                const KeptState& state) {
   RETURN_IF_ERROR(RequireBlob(key, state.blob));
   Statement& count =
       connection_.Prepare("SELECT count(*) FROM kept_state WHERE job = ? AND key <> ?")
@@ -39,17 +54,25 @@ absl::Status Keepsakes::SaveState(int64_t job, const std::string& key, const v1:
     return absl::ResourceExhaustedError(absl::StrCat("the job keeps state under ", kStateKeysMax,
                                                      " keys already, and no more may be"));
   }
-  return connection_
-      .Prepare(
-          "INSERT OR REPLACE INTO kept_state (job, key, engine, attempt, sha256, size) "
-          "VALUES (?, ?, ?, ?, ?, ?)")
-      .Bind(1, job)
-      .Bind(2, key)
-      .Bind(3, DigestOf(engine))
-      .Bind(4, state.attempt)
-      .Bind(5, state.blob.sha256())
-      .Bind(6, state.blob.size())
-      .Run();
+  Statement& find = connection_.Prepare("SELECT sha256 FROM kept_state WHERE job = ? AND key = ?")
+                        .Bind(1, job)
+                        .Bind(2, key);
+  ASSIGN_OR_RETURN(const bool found, find.Step());
+  const std::string before(found ? find.Text(0) : "");
+  RETURN_IF_ERROR(
+      connection_
+          .Prepare("INSERT OR REPLACE INTO kept_state (job, key, engine, attempt, sha256, "
+                   "size) VALUES (?, ?, ?, ?, ?, ?)")
+          .Bind(1, job)
+          .Bind(2, key)
+          .Bind(3, DigestOf(engine))
+          .Bind(4, state.attempt)
+          .Bind(5, state.blob.sha256())
+          .Bind(6, state.blob.size())
+          .Run());
+  if (!found) return std::nullopt;
+  ASSIGN_OR_RETURN(const bool unneeded, Unneed(before));
+  return unneeded ? std::optional(before) : std::nullopt;
 }
 
 absl::StatusOr<std::optional<KeptState>> Keepsakes::LoadState(int64_t job, const std::string& key,
@@ -74,7 +97,16 @@ absl::Status Keepsakes::MoveState(int64_t from, int64_t to) {
 }
 
 absl::Status Keepsakes::DropState(int64_t job) {
-  return connection_.Prepare("DELETE FROM kept_state WHERE job = ?").Bind(1, job).Run();
+  Statement& drop =
+      connection_.Prepare("DELETE FROM kept_state WHERE job = ? RETURNING sha256").Bind(1, job);
+  std::vector<std::string> dropped;
+  while (true) {
+    ASSIGN_OR_RETURN(const bool found, drop.Step());
+    if (!found) break;
+    dropped.emplace_back(drop.Text(0));
+  }
+  for (const std::string& sha256 : dropped) RETURN_IF_ERROR(Unneed(sha256).status());
+  return absl::OkStatus();
 }
 
 absl::Status Keepsakes::SaveMemo(const std::string& tenant, const std::string& digest,
@@ -126,11 +158,17 @@ absl::StatusOr<std::optional<v1::Blob>> Keepsakes::LoadMemo(const std::string& t
   return blob;
 }
 
-absl::StatusOr<int64_t> Keepsakes::DropMemosUnusedSince(absl::Time time) {
-  RETURN_IF_ERROR(connection_.Prepare("DELETE FROM memo WHERE used < ?")
-                      .Bind(1, absl::ToUnixSeconds(time))
-                      .Run());
-  return connection_.changes();
+absl::StatusOr<int64_t> Keepsakes::CountMemosUnusedSince(absl::Time time) {
+  Statement& count = connection_.Prepare("SELECT count(*) FROM memo WHERE used < ?")
+                         .Bind(1, absl::ToUnixSeconds(time));
+  ASSIGN_OR_RETURN([[maybe_unused]] const bool counted, count.Step());
+  return count.Int(0);
+}
+
+absl::Status Keepsakes::DropMemosUnusedSince(absl::Time time) {
+  return connection_.Prepare("DELETE FROM memo WHERE used < ?")
+      .Bind(1, absl::ToUnixSeconds(time))
+      .Run();
 }
 
 }  // namespace radiograph

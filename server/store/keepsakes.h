@@ -2,7 +2,9 @@
 // memos, partial results for other jobs of the tenant. Each counts for the engine that made it
 // alone: another's numbers would change the bytes of a result.
 //
-// While a job is open its state needs its blobs; a memo may be forgotten at any time.
+// While a job is open its state needs its blobs; what was replaced or dropped with the job's end
+// goes with the next collection (collector.h), without the time that other blobs have. A memo may
+// be forgotten at any time.
 #ifndef RADIOGRAPH_SERVER_STORE_KEEPSAKES_H_
 #define RADIOGRAPH_SERVER_STORE_KEEPSAKES_H_
 
@@ -19,8 +21,10 @@
 
 namespace radiograph {
 
-inline constexpr int64_t kStateKeysMax = 16;                     // of a job
-inline constexpr int64_t kMemosPerTenantMax = 10'000;            // the least recently used goes
+inline constexpr int64_t kStateKeysMax = 16;           // of a job
+inline constexpr int64_t kMemosPerTenantMax = 10'000;  // the least recently used goes
+// The note (collector.h) of a blob that was state and is no more: of long ago.
+inline constexpr int64_t kStateUnneededSince = 1;
 inline constexpr absl::Duration kMemoUseGrain = absl::Hours(1);  // a use is noted this exactly
 
 struct KeptState {
@@ -33,10 +37,12 @@ class Keepsakes {
  public:
   explicit Keepsakes(Connection* connection) : connection_(*connection) {}
 
-  // In place of what was kept under `key`. FAILED_PRECONDITION when the blob isn't here,
+  // In place of what was kept under `key`: the blob of that, if nothing that jobs keep names it any
+  // more. FAILED_PRECONDITION when the blob isn't here,
   // RESOURCE_EXHAUSTED when the job has kStateKeysMax other keys.
-  absl::Status SaveState(int64_t job, const std::string& key, const v1::Engine& engine,
-                         const KeptState& state);
+  absl::StatusOr<std::optional<std::string>> SaveState(int64_t job, const std::string& key,
+                                                       const v1::Engine& engine,
+                                                       const KeptState& state);
   absl::StatusOr<std::optional<KeptState>> LoadState(int64_t job, const std::string& key,
                                                      const v1::Engine& engine);
   // The run goes on as another job's, which has none of its own.
@@ -50,10 +56,13 @@ class Keepsakes {
   absl::StatusOr<std::optional<v1::Blob>> LoadMemo(const std::string& tenant,
                                                    const std::string& digest,
                                                    const v1::Engine& engine, absl::Time now);
-  // Forgets those that were last used before `time`; how many.
-  absl::StatusOr<int64_t> DropMemosUnusedSince(absl::Time time);
+  // Those that were last used before `time`: how many there are, and forgets them.
+  absl::StatusOr<int64_t> CountMemosUnusedSince(absl::Time time);
+  absl::Status DropMemosUnusedSince(absl::Time time);
 
  private:
+  // Notes that the blob is unneeded; false while something that jobs keep names it.
+  absl::StatusOr<bool> Unneed(const std::string& sha256);
   absl::Status RequireBlob(const std::string& name, const v1::Blob& blob);
   Connection& connection_;
 };

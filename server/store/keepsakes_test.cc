@@ -39,7 +39,7 @@ class KeepsakesTest : public ::testing::Test {
   }
   absl::Status SaveState(int64_t job, const std::string& key, const v1::Blob& blob) {
     return Write([&](Keepsakes keepsakes) {
-      return keepsakes.SaveState(job, key, engine_, {blob, /*attempt=*/1});
+      return keepsakes.SaveState(job, key, engine_, {blob, /*attempt=*/1}).status();
     });
   }
   // The SHA-256 of what is kept, or nothing.
@@ -69,8 +69,8 @@ class KeepsakesTest : public ::testing::Test {
   int64_t DropMemos(absl::Duration age) {
     int64_t dropped = -1;
     EXPECT_OK(Write([&](Keepsakes keepsakes) -> absl::Status {
-      ASSIGN_OR_RETURN(dropped, keepsakes.DropMemosUnusedSince(clock_.Now() - age));
-      return absl::OkStatus();
+      ASSIGN_OR_RETURN(dropped, keepsakes.CountMemosUnusedSince(clock_.Now() - age));
+      return keepsakes.DropMemosUnusedSince(clock_.Now() - age);
     }));
     return dropped;
   }

@@ -14,7 +14,10 @@ namespace {
 // Tables that name blobs in a column: tenant and sha256, each row one that is needed. Artifacts and
 // jobs name theirs in their records. (Aliases name versions, and series are versions: these are
 // kept until somebody deletes them.)
-constexpr std::array<const char*, 0> kNamingBlobs = {};
+constexpr std::array kNamingBlobs = {
+    "SELECT '*', sha256 FROM kept_state",  // uploaded by workers
+    "SELECT '*', sha256 FROM memo",
+};
 
 absl::Status ReadArtifacts(Connection& connection, Needs& needs) {
   Statement& rows = connection.Prepare("SELECT tenant, record FROM artifact");

@@ -459,5 +459,31 @@ TEST_F(CliTest, ListsComeInEveryFormat) {
   EXPECT_THAT(Run({"analyses", "ls", "-o", "yaml"}).out, StartsWith("- inputs:\n"));
 }
 
+TEST_F(CliTest, TheDoctorSaysWhetherAllIsWell) {
+  Answer answer = Run({"doctor", "--digests", "--backup", "--collect", "--dry-run"});
+  EXPECT_EQ(answer.code, ExitCode::kSuccess);
+  EXPECT_EQ(answer.out, "");
+  EXPECT_THAT(answer.err, AllOf(HasSubstr("2 blobs, every byte: all is well."),
+                                HasSubstr("Backup: /state/backups/now"),
+                                HasSubstr("Would forget 7 jobs")));
+  EXPECT_THAT(Run({"doctor", "--collect"}).err, HasSubstr("Forgot 3 jobs"));
+  EXPECT_THAT(Run({"doctor", "--dry-run"}).err, HasSubstr("--dry-run goes with --collect"));
+
+  fake_.With([](State& state) {
+    v1::Problem& problem = state.problems.emplace_back();
+    problem.set_reason("BLOB_DAMAGED");
+    problem.set_subject("ab12");
+    problem.set_text("upload it again");
+    problem.add_needed_by("job 7");
+  });
+  answer = Run({"doctor"});
+  EXPECT_EQ(answer.code, ExitCode::kFailed);
+  EXPECT_THAT(answer.out, AllOf(HasSubstr("BLOB_DAMAGED"), HasSubstr("ab12"), HasSubstr("job 7"),
+                                HasSubstr("upload it again")));
+  answer = Run({"doctor", "-o", "json"});
+  EXPECT_EQ(answer.code, ExitCode::kFailed);
+  EXPECT_THAT(answer.out, AllOf(HasSubstr("\"healthy\": false"), HasSubstr("\"BLOB_DAMAGED\"")));
+}
+
 }  // namespace
 }  // namespace radiograph::cli

@@ -43,7 +43,7 @@ absl::StatusOr<Diagnosis> Examine(Cli& cli, Client& client, bool digests) {
 
 void SayCollected(Cli& cli, const v1::CollectResponse& collected, bool dry_run) {
   cli.console.Say(absl::StrCat(dry_run ? "Would forget " : "Forgot ", collected.jobs(), " jobs, ",
-                               collected.blobs(), " blobs of ", BytesText(collected.bytes()), "."));
+                               collected.memos(), " memos, ", collected.blobs(), " blobs of ", BytesText(collected.bytes()), "."));
 }
 
 absl::StatusOr<ExitCode> Doctor(Cli& cli, const Args& args) {

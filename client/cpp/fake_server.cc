@@ -68,6 +68,31 @@ struct FakeServer::Services {
       device.set_memory_bytes(1 << 30);
       return fake.With([](State& state) { return Fault(state); });
     }
+    Status Check(grpc::ServerContext*, const v1::CheckRequest* request,
+                 grpc::ServerWriter<v1::CheckResponse>* writer) override {
+      v1::CheckResponse response;
+      for (const v1::Problem& problem : fake.With([](State& state) { return state.problems; })) {
+        response.set_problems(response.problems() + 1);
+        *response.mutable_problem() = problem;
+        writer->Write(response);
+      }
+      response.clear_problem();
+      response.set_blobs(2);
+      response.set_bytes(request->digests() ? 100 : 0);
+      response.set_done(true);
+      writer->Write(response);
+      return Status::OK;
+    }
+    Status Backup(grpc::ServerContext*, const v1::BackupRequest*, v1::Backup* backup) override {
+      backup->set_folder("/state/backups/now");
+      backup->set_blobs(2);
+      return Status::OK;
+    }
+    Status Collect(grpc::ServerContext*, const v1::CollectRequest* request,
+                   v1::CollectResponse* response) override {
+      response->set_jobs(request->validate_only() ? 7 : 3);
+      return Status::OK;
+    }
     FakeServer& fake;
   };
 

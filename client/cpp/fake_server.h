@@ -59,6 +59,7 @@ class FakeServer {
     std::map<std::string, v1::Job> endings;
     int waits_until_end = 0;
     std::set<std::string> cancelled;
+    std::vector<v1::Problem> problems;  // that Server.Check finds
   };
   template <typename Body>
   auto With(Body body) {

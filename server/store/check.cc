@@ -37,6 +37,7 @@ constexpr Orphans kOrphans[] = {
     {"event", "SELECT count(*) FROM event WHERE job NOT IN (SELECT sequence FROM job)"},
     {"job_request_text",
      "SELECT count(*) FROM job_request_text WHERE job NOT IN (SELECT sequence FROM job)"},
+    {"kept_state", "SELECT count(*) FROM kept_state WHERE job NOT IN (SELECT sequence FROM job)"},
     {"possession",
      "SELECT count(*) FROM possession WHERE sha256 NOT IN (SELECT sha256 FROM blob)"},
 };

@@ -11,6 +11,7 @@
 #include "core/base/status_macros.h"
 #include "server/store/backup.h"
 #include "server/store/messages.h"
+#include "server/store/schema.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_disk.h"
 #include "tests/support/status_matchers.h"
@@ -314,6 +315,75 @@ TEST_F(DoctorTest, AStopEndsABackup) {
   EXPECT_THAT(Backup([] { return true; }),
               StatusIs(absl::StatusCode::kCancelled, HasSubstr("stop")));
   EXPECT_OK(Backup());
+}
+
+// What a server of that version stored: a job, an artifact, their blob.
+absl::Status StoreAsOf(int64_t version, const std::string& folder) {
+  const std::string sha256 = Sha256Hex("weights"), record_of_blob = version < 3 ? "parts" : "chain";
+  const bool tenants = version >= 4;
+  RETURN_IF_ERROR(MakeFolders(absl::StrCat(folder, "/blobs/", sha256.substr(0, 2))));
+  RETURN_IF_ERROR(
+      WriteFile(absl::StrCat(folder, "/blobs/", sha256.substr(0, 2), "/", sha256), "weights"));
+  v1::Artifact artifact;
+  artifact.set_name("net");
+  artifact.set_version(1);
+  artifact.set_kind(v1::MODEL);
+  v1::ArtifactFile& file = *artifact.add_files();
+  file.set_name("model.safetensors");
+  file.mutable_blob()->set_sha256(sha256);
+  file.mutable_blob()->set_size(7);
+  v1::Job job;
+  job.set_id("old");
+  job.set_state(v1::SUCCEEDED);
+  *job.add_result() = file;
+  *(*job.mutable_inputs())["model"].add_artifacts() = artifact;
+  ASSIGN_OR_RETURN(Connection old, Connection::Open(folder + "/radiograph.db",
+                                                    Connection::Mode::kReadWrite));
+  RETURN_IF_ERROR(MigrateSchema(old, version));
+  RETURN_IF_ERROR(old.Prepare(absl::StrCat("INSERT INTO blob (sha256, size, ", record_of_blob,
+                                           ") VALUES (?, 7, x'')"))
+                      .Bind(1, sha256)
+                      .Run());
+  RETURN_IF_ERROR(old.Prepare("INSERT INTO job (id, state, analysis, version, device_kind, memory, "
+                              "request_id, request_digest, cache_key, lease_token, embedded, "
+                              "events, record) VALUES ('old', 3, 'a', 1, '', 7, 'r', 'd', 'k', "
+                              "'t', 0, 1, ?)")
+                      .BindBlob(1, job.SerializeAsString())
+                      .Run());
+  RETURN_IF_ERROR(old.Execute("INSERT INTO event VALUES (1, 1, x'');"
+                              "INSERT INTO job_request_text VALUES (1, '{}')"));
+  RETURN_IF_ERROR(old.Prepare(absl::StrCat("INSERT INTO artifact (", tenants ? "tenant, " : "",
+                                           "name, version, kind, content, record) VALUES (",
+                                           tenants ? "'default', " : "", "'net', 1, 1, 'c', ?)"))
+                      .BindBlob(1, artifact.SerializeAsString())
+                      .Run());
+  RETURN_IF_ERROR(old.Execute(tenants ? "INSERT INTO artifact_name VALUES ('default', 'net', 1)"
+                                      : "INSERT INTO artifact_name VALUES ('net', 1)"));
+  if (!tenants) return absl::OkStatus();
+  return old.Prepare("INSERT INTO possession (tenant, sha256) VALUES ('default', ?)")
+      .Bind(1, sha256)
+      .Run();
+}
+
+TEST_F(DoctorTest, StoresOfAllEarlierVersionsAreTakenUpWhole) {
+  for (int64_t version = 1; version <= kSchemaVersion; ++version) {
+    SCOPED_TRACE(version);
+    const std::string folder = absl::StrCat(folder_.path(), "/version", version);
+    ASSERT_OK(StoreAsOf(version, folder));
+    ASSERT_OK_AND_ASSIGN(auto store, Store::Open({.folder = folder}, &clock_, &disk_));
+    v1::CheckRequest request;
+    request.set_digests(true);
+    auto tell = [](const v1::CheckResponse& response) {
+      EXPECT_FALSE(response.has_problem()) << response.ShortDebugString();
+      return absl::OkStatus();
+    };
+    EXPECT_OK(Check(*store, request, clock_, kNeverStopped, tell));
+    EXPECT_OK(store->jobs.Get({kDefaultTenant, "old"}));
+    EXPECT_TRUE(store->jobs.FindRequest(kDefaultTenant, "r")->has_value());
+    EXPECT_OK(store->catalogue.Get(kDefaultTenant, "net@1"));
+    EXPECT_EQ(*store->blobs->ReadBytes(kDefaultTenant, Sha256Hex("weights"), 0, 0), "weights");
+    EXPECT_EQ(*store->blobs->TotalBytes(), 7);
+  }
 }
 
 }  // namespace

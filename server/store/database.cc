@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "core/base/log.h"
@@ -11,6 +12,11 @@
 namespace radiograph {
 namespace {
 
+absl::Status Damaged(const std::string& path, absl::string_view what) {
+  return absl::DataLossError(
+      absl::StrCat(path, " is damaged: ", what, "; restore it from a backup"));
+}
+
 // quick_check reads every page and row; it leaves out comparing indexes with tables, which would
 // make a start after a crash several times slower.
 absl::Status CheckIntegrity(Connection& connection, const std::string& path) {
@@ -18,9 +24,15 @@ absl::Status CheckIntegrity(Connection& connection, const std::string& path) {
   ASSIGN_OR_RETURN(bool found, check.Step());
   std::string answer(found ? check.Text(0) : "no answer");
   connection.ResetAll();
-  if (answer == "ok") return absl::OkStatus();
-  return absl::DataLossError(
-      absl::StrCat(path, " is damaged: ", answer, "; restore it from a backup"));
+  return answer == "ok" ? absl::OkStatus() : Damaged(path, answer);
+}
+
+absl::StatusOr<Connection> OpenWriter(const Database::Options& options) {
+  ASSIGN_OR_RETURN(Connection writer, Connection::Open(options.path, Connection::Mode::kReadWrite));
+  if (options.check_integrity) RETURN_IF_ERROR(CheckIntegrity(writer, options.path));
+  RETURN_IF_ERROR(writer.Execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL"));
+  RETURN_IF_ERROR(MigrateSchema(writer));
+  return writer;
 }
 
 // One write inside the open transaction, in a savepoint of its own.
@@ -38,11 +50,13 @@ absl::Status RunInSavepoint(Connection& connection, const Database::Body& body) 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Database>> Database::Open(Options options) {
-  ASSIGN_OR_RETURN(Connection writer, Connection::Open(options.path, Connection::Mode::kReadWrite));
-  if (options.check_integrity) RETURN_IF_ERROR(CheckIntegrity(writer, options.path));
-  RETURN_IF_ERROR(writer.Execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL"));
-  RETURN_IF_ERROR(MigrateSchema(writer));
-  return std::unique_ptr<Database>(new Database(std::move(options), std::move(writer)));
+  absl::StatusOr<Connection> writer = OpenWriter(options);
+  // So bad that SQLite itself gave up.
+  if (absl::IsDataLoss(writer.status()) && !absl::StrContains(writer.status().message(), "backup")) {
+    return Damaged(options.path, writer.status().message());
+  }
+  RETURN_IF_ERROR(writer.status());
+  return std::unique_ptr<Database>(new Database(std::move(options), *std::move(writer)));
 }
 
 Database::Database(Options options, Connection writer)

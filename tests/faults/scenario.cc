@@ -1,11 +1,12 @@
 // A queue's day in one process, for fault_points_test.py: uploads, an artifact, jobs that are
-// created, merged, leased, ended, cancelled, retried and deleted, and save their state, on the real
-// store.
+// created, merged, leased, ended, cancelled, retried and deleted, and save their state, and a
+// collection, on the real store.
 //
 //   scenario run FOLDER            says what was acknowledged, a line each:
 //                                    blob SHA256 | artifact REF | job ID | ended ID DIGEST |
 //                                    cancelled ID | deleting ID | deleted ID |
-//                                    saving ID SHA256 | saved ID SHA256
+//                                    saving ID SHA256 | saved ID SHA256 | open ID |
+//                                    collecting all
 //   scenario check FOLDER < LINES  all of that must be true, now and when every open job has ended
 //   scenario fill FOLDER N         stores N jobs that wait
 #include <unistd.h>
@@ -26,6 +27,8 @@
 #include "core/base/status_macros.h"
 #include "server/jobs/errands.h"
 #include "server/jobs/jobs.h"
+#include "server/store/check.h"
+#include "server/store/collector.h"
 #include "server/store/store.h"
 
 namespace radiograph {
@@ -61,6 +64,11 @@ class Scenario {
     if (!failing.empty()) Note(Retry(failing));
     if (!other.empty()) Note(Delete(other));
     Note(Work("SUCCEEDED"));
+    const std::string open = Create("d");
+    if (!open.empty()) Say("open " + open);
+    // From here on what has ended may be gone, and what nothing needs.
+    Say("collecting all");
+    for (int i = 0; i < 2; ++i) Note(Collect());
   }
 
   // Empty when all that was acknowledged is so.
@@ -76,13 +84,20 @@ class Scenario {
       if (words.size() >= 2)
         told[words[0]].insert(told[words[0]].end(), words.begin() + 1, words.end());
     }
+    const bool collected = told.contains("collecting");
     for (const std::string& sha256 : told["blob"]) {
-      if (!CanRead(sha256)) return "blob " + sha256 + " is not readable";
+      if (!collected && !CanRead(sha256)) return "blob " + sha256 + " is not readable";
     }
     for (const std::string& ref : told["artifact"]) {
-      if (!store_->catalogue.Get(kDefaultTenant, ref).ok()) return "artifact " + ref + " is lost";
+      auto artifact = store_->catalogue.Get(kDefaultTenant, ref);
+      if (!artifact.ok()) return "artifact " + ref + " is lost";
+      if (!CanRead(artifact->files(0).blob().sha256())) return "artifact " + ref + " is empty";
     }
-    const std::set<std::string> gone(told["deleting"].begin(), told["deleting"].end());
+    std::set<std::string> gone(told["deleting"].begin(), told["deleting"].end());
+    for (const std::string& id : told["job"]) {
+      if (collected && !jobs_->Get(Key(id)).ok()) gone.insert(id);
+    }
+    for (const std::string& id : told["open"]) gone.erase(id);
     for (const std::string& id : told["job"]) {
       if (!gone.contains(id) && !jobs_->Get(Key(id)).ok()) return "job " + id + " is lost";
     }
@@ -95,13 +110,22 @@ class Scenario {
       }
     }
     for (size_t i = 0; i + 1 < told["ended"].size(); i += 2) {
+      if (gone.contains(told["ended"][i])) continue;
       absl::StatusOr<v1::Job> job = jobs_->Get(Key(told["ended"][i]));
       if (!job.ok() || job->result_digest() != told["ended"][i + 1]) {
         return "job " + told["ended"][i] + " has lost its result";
       }
     }
     checking_ = true;
-    return EndAll();
+    const std::string wrong = EndAll();
+    if (!wrong.empty()) return wrong;
+    // What was cut off may have left files without rows, and nothing else; a collection sweeps them.
+    for (const bool swept : {false, true}) {
+      const std::string problem = Examine(/*unknown_files=*/!swept);
+      if (!problem.empty()) return problem;
+      if (!swept) Note(Collect());
+    }
+    return "";
   }
 
   absl::Status Fill(int64_t count) {
@@ -192,6 +216,29 @@ class Scenario {
     RETURN_IF_ERROR(jobs_->Delete(Key(id)));
     Say("deleted " + id);
     return absl::OkStatus();
+  }
+
+  // All that has ended is old, and all that is not needed.
+  absl::Status Collect() {
+    Collector collector({.keep_jobs = absl::ZeroDuration(), .keep_blobs = absl::ZeroDuration()},
+                        store_.get(), &clock_,
+                        [this](absl::Span<const JobKey> keys) { return jobs_->Forget(keys); });
+    return collector.Collect(/*validate_only=*/false, [] { return false; }).status();
+  }
+  // The first problem that a doctor finds.
+  std::string Examine(bool unknown_files) {
+    v1::CheckRequest request;
+    request.set_digests(true);
+    std::string wrong;
+    const absl::Status checked = radiograph::Check(
+        *store_, request, clock_, [] { return false; }, [&](const v1::CheckResponse& response) {
+          const bool allowed = unknown_files && response.problem().reason() == "FILE_UNKNOWN";
+          if (response.has_problem() && !allowed && wrong.empty()) {
+            wrong = response.problem().ShortDebugString();
+          }
+          return absl::OkStatus();
+        });
+    return checked.ok() ? wrong : checked.ToString();
   }
 
   // Until nothing is left to do.

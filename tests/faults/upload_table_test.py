@@ -1,7 +1,8 @@
 """Uploads that break off, collide, lie, dawdle or are left alone: a table of cases, on a real server.
 
-    /usr/bin/python3 tests/faults/upload_table_test.py
+    /usr/bin/python3 tests/faults/upload_table_test.py [UploadTable.test_table | UploadTable.test_silence]
 
+test_silence takes the minute after which a stream that stands still is ended.
 What an upload leaves for a day and more is a matter of blob_store_test, which has a clock of its own.
 """
 
@@ -25,6 +26,7 @@ from wire import blobs  # noqa: E402
 CHUNK = 1 << 20  # the largest message's data
 SIZE = 2 * CHUNK + 100
 STREAMS_MAX = 64
+IDLE_SECONDS = 60
 MEMORY_OF_A_STREAM_MAX = 8 << 20
 INVALID, UNAVAILABLE, EXHAUSTED = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNAVAILABLE,
                                    grpc.StatusCode.RESOURCE_EXHAUSTED)
@@ -268,13 +270,40 @@ class UploadTable(programs.Case):
                     self.assertTrue(stream.end().complete)
                     self.assert_stored(blob, data)
 
-    def abandoned(self):
-        """As many as may be open: one more is told to come back; when their clients vanish there is room again."""
+    def open_all(self):
+        """As many streams as may be open, each with half of its bytes."""
         opened = []
         for _ in range(STREAMS_MAX):
             data, blob = self.blob(1000)
             name = next(self.names)
             opened.append((self.begin(name, blob, data[:500]), name, blob, data))
+        return opened
+
+    def until_there_is_room(self):
+        data, blob = self.blob()
+        deadline = time.monotonic() + programs.DEADLINE
+        while True:
+            try:
+                return self.assertTrue(self.write(next(self.names), blob, data).complete)
+            except grpc.RpcError as error:
+                self.assertEqual(error.code(), EXHAUSTED)
+                self.assertLess(time.monotonic(), deadline)
+            load.pause(0.1)
+
+    def test_silence(self):
+        """Clients that live and send nothing lose their places, and nothing of what they have sent."""
+        opened = self.open_all()
+        begin = time.monotonic()
+        self.until_there_is_room()
+        self.assertGreater(time.monotonic() - begin, IDLE_SECONDS / 2)
+        for stream, name, blob, data in opened:
+            self.assert_refused(grpc.StatusCode.CANCELLED, stream.end)
+            self.assertTrue(self.write_when_free(name, blob, data[500:], 500).complete)
+            self.assert_stored(blob, data)
+
+    def abandoned(self):
+        """One more is told to come back; when their clients vanish there is room again."""
+        opened = self.open_all()
         with self.case("one stream more than may be open"):
             data, blob = self.blob()
             error = self.assert_refused(EXHAUSTED, self.write, next(self.names), blob, data)
@@ -285,15 +314,7 @@ class UploadTable(programs.Case):
         with self.case("their clients vanish"):
             for stream, *_ in opened:
                 stream.vanish()
-            name = next(self.names)
-            deadline = time.monotonic() + programs.DEADLINE
-            while True:
-                try:
-                    self.assertTrue(self.write(name, blob, data).complete)
-                    break
-                except grpc.RpcError as error:
-                    self.assertEqual(error.code(), EXHAUSTED)
-                    self.assertLess(time.monotonic(), deadline)
+            self.until_there_is_room()
         with self.case("what they left is resumed after a restart"):
             self.restart("kill")
             self.assertEqual(len(self.unfinished()), STREAMS_MAX)

@@ -199,8 +199,9 @@ void Collector::RemoveState(const std::string& sha256) {
     if (busy_) return;
     busy_ = true;
   }
-  const absl::Status removed =
-      store_->blobs->Remove({{sha256, {{kEveryTenant, kStateUnneededSince}}}}).status();
+  const BlobStore::Removal removal{.sha256 = sha256,
+                                   .owners = {{kEveryTenant, kStateUnneededSince}}};
+  const absl::Status removed = store_->blobs->Remove({removal}).status();
   if (!removed.ok()) Log(LogLevel::kWarning, "state_stays", {{"error", removed.ToString()}});
   absl::MutexLock lock(&mu_);
   busy_ = false;

@@ -1,5 +1,6 @@
 // What the queue does about crashes, time-outs, drains and floods.
 #include "absl/strings/str_cat.h"
+#include "google/rpc/code.pb.h"
 #include "server/jobs/jobs_fixture.h"
 
 namespace radiograph {

@@ -42,7 +42,7 @@ absl::Status CheckRequest(const v1::CreateArtifactRequest& request) {
 absl::Status CheckUploaded(Store& store, const std::string& tenant,
                            const v1::CreateArtifactRequest& request) {
   const absl::Status status = store.database->Read(
-      [&](Connection& connection) { return RequireBlobs(connection, tenant, request.files()); });
+      [&](Connection& connection) { return CheckPossession(connection, tenant, request.files()); });
   if (!absl::IsFailedPrecondition(status)) return status;
   return WithReason(status, "BLOBS_MISSING");
 }

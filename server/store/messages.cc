@@ -73,17 +73,14 @@ absl::Status GiveBlobs(Connection& connection, const std::string& tenant,
   return absl::OkStatus();
 }
 
-absl::Status RequireBlobs(Connection& connection, const std::string& tenant,
-                          const google::protobuf::RepeatedPtrField<v1::ArtifactFile>& files) {
+absl::Status CheckPossession(Connection& connection, const std::string& tenant,
+                             const google::protobuf::RepeatedPtrField<v1::ArtifactFile>& files) {
   std::vector<std::string> missing;
   for (const v1::ArtifactFile& file : files) {
     ASSIGN_OR_RETURN(const std::optional<int64_t> size,
                      PossessedSize(connection, tenant, file.blob().sha256()));
-    if (size != file.blob().size()) {
+    if (size != file.blob().size())
       missing.push_back(absl::StrCat(file.name(), " (", file.blob().sha256(), ")"));
-      continue;
-    }
-    RETURN_IF_ERROR(GiveBlob(connection, tenant, file.blob().sha256()));
   }
   if (missing.empty()) return absl::OkStatus();
   constexpr size_t kNamed = 10;
@@ -92,6 +89,12 @@ absl::Status RequireBlobs(Connection& connection, const std::string& tenant,
   return absl::FailedPreconditionError(absl::StrCat("upload these ", count,
                                                     " blobs first: ", absl::StrJoin(missing, ", "),
                                                     count > kNamed ? ", ..." : ""));
+}
+
+absl::Status RequireBlobs(Connection& connection, const std::string& tenant,
+                          const google::protobuf::RepeatedPtrField<v1::ArtifactFile>& files) {
+  RETURN_IF_ERROR(CheckPossession(connection, tenant, files));
+  return GiveBlobs(connection, tenant, files);
 }
 
 }  // namespace radiograph

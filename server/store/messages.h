@@ -31,10 +31,13 @@ absl::Time FromTimestamp(const google::protobuf::Timestamp& timestamp);
 absl::StatusOr<std::optional<int64_t>> PossessedSize(Connection& connection,
                                                      const std::string& tenant,
                                                      absl::string_view sha256);
+// FAILED_PRECONDITION naming the files whose blobs the tenant doesn't possess.
+absl::Status CheckPossession(Connection& connection, const std::string& tenant,
+                             const google::protobuf::RepeatedPtrField<v1::ArtifactFile>& files);
 // Whoever stores what names blobs calls one of these in that transaction: so the collector
 // (collector.h) learns that they are needed.
 //
-// FAILED_PRECONDITION naming the files whose blobs the tenant doesn't possess.
+// The same check, in a write.
 absl::Status RequireBlobs(Connection& connection, const std::string& tenant,
                           const google::protobuf::RepeatedPtrField<v1::ArtifactFile>& files);
 // Makes the tenant possess what is here, from now on as needed; in a write.

@@ -130,8 +130,8 @@ TEST_F(DatabaseTest, ReadersCanNotWrite) {
 }
 
 TEST_F(DatabaseTest, TooManyQueuedWritesAreRefused) {
+  absl::Notification running, go_on;  // outlive the database, whose thread waits for one
   ASSERT_OK_AND_ASSIGN(auto database, Database::Open({.path = path_, .writes_max = 1}));
-  absl::Notification running, go_on;
   database->Submit(
       [&](Connection&) {
         running.Notify();

@@ -19,19 +19,20 @@ struct FakeServer::State {
   explicit State(absl::Duration term) : lease_term(term) {}
   const absl::Duration lease_term;
   absl::Mutex mu;
-  bool vanished = false;
-  std::deque<v1::Lease> queue;
-  std::map<std::string, v1::Lease> leases;  // by slot
-  std::set<std::string> cancelled;          // jobs
-  std::map<std::string, v1::AttemptReport> reports;
-  std::vector<v1::SynchronizeRequest> requests;
-  std::set<std::string> tokens;
-  std::map<std::string, std::string> blobs, uploads;
-  int64_t reads = 0, bytes_read = 0, break_after = -1;
-  bool corrupt = false, refuse_result = false;
-  std::map<std::string, v1::Blob> kept;  // by key or memo
-  grpc::Status keeping;
-  bool hang_keeping = false, hanging = false;
+  bool vanished ABSL_GUARDED_BY(mu) = false;
+  std::deque<v1::Lease> queue ABSL_GUARDED_BY(mu);
+  std::map<std::string, v1::Lease> leases ABSL_GUARDED_BY(mu);  // by slot
+  std::set<std::string> cancelled ABSL_GUARDED_BY(mu);          // jobs
+  std::map<std::string, v1::AttemptReport> reports ABSL_GUARDED_BY(mu);
+  std::vector<v1::SynchronizeRequest> requests ABSL_GUARDED_BY(mu);
+  std::set<std::string> tokens ABSL_GUARDED_BY(mu);
+  std::map<std::string, std::string> blobs ABSL_GUARDED_BY(mu), uploads ABSL_GUARDED_BY(mu);
+  int64_t reads ABSL_GUARDED_BY(mu) = 0, bytes_read ABSL_GUARDED_BY(mu) = 0;
+  int64_t break_after ABSL_GUARDED_BY(mu) = -1;
+  bool corrupt ABSL_GUARDED_BY(mu) = false, refuse_result ABSL_GUARDED_BY(mu) = false;
+  std::map<std::string, v1::Blob> kept ABSL_GUARDED_BY(mu);  // by key or memo
+  grpc::Status keeping ABSL_GUARDED_BY(mu);
+  bool hang_keeping ABSL_GUARDED_BY(mu) = false, hanging ABSL_GUARDED_BY(mu) = false;
 
   void Saw(const grpc::ServerContext* context) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
     auto token = context->client_metadata().find("authorization");
@@ -59,7 +60,7 @@ class FakeServer::WorkersService : public v1::Workers::Service {
     if (state_.vanished) return {grpc::StatusCode::UNAVAILABLE, "vanished"};
     state_.requests.push_back(*request);
     if (request->state() == v1::DONE) return Done(*request, response);
-    auto news = [&] {
+    auto news = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(state_.mu) {
       return state_.vanished ||
              (request->state() == v1::IDLE ? Lease(*request) : Differs(*request));
     };
@@ -271,14 +272,18 @@ void FakeServer::TakeAway(const std::string& job) {
 
 std::optional<v1::AttemptReport> FakeServer::AwaitReport(const std::string& job) {
   absl::MutexLock lock(&state_->mu);
-  auto reported = [&] { return state_->reports.contains(job); };
+  auto reported = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(state_->mu) {
+    return state_->reports.contains(job);
+  };
   if (!state_->mu.AwaitWithTimeout(absl::Condition(&reported), kPatience)) return std::nullopt;
   return state_->reports[job];
 }
 
 bool FakeServer::AwaitRequest(const std::function<bool(const v1::SynchronizeRequest&)>& suits) {
   absl::MutexLock lock(&state_->mu);
-  auto seen = [&] { return std::any_of(state_->requests.begin(), state_->requests.end(), suits); };
+  auto seen = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(state_->mu) {
+    return std::any_of(state_->requests.begin(), state_->requests.end(), suits);
+  };
   return state_->mu.AwaitWithTimeout(absl::Condition(&seen), kPatience);
 }
 

@@ -294,7 +294,7 @@ void SlotLink::Failed(const v1::SynchronizeRequest& request, const grpc::Status&
 }
 
 void SlotLink::Take(const v1::Lease& lease, absl::Duration sent) {
-  held_.emplace();
+  held_ = Held();  // Clang 14 takes no emplace() here
   held_->lease = lease;
   held_->renewed = held_->progress_told = sent;
   held_->end = sent + TermOf(lease);

@@ -15,6 +15,7 @@
 #include "client/cpp/client.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
+#include "tests/bench/cancel.h"
 #include "tests/bench/service.h"
 
 namespace radiograph {
@@ -67,7 +68,7 @@ absl::Status MeasureFirstInstruction(const std::string& bin, const std::string& 
       absl::StrFormat("p50 %.0f ms, p99 %.0f ms", 1e3 * Quantile(wholes, 0.5),
                       1e3 * Quantile(wholes, 0.99)),
       "");
-  return absl::OkStatus();
+  return MeasureCancel(server, request);
 }
 
 absl::Status MeasureCreates(const std::string& bin, const std::string& model,

@@ -29,10 +29,10 @@ static int (*real_cond_timedwait)(pthread_cond_t*, pthread_mutex_t*, const struc
 static const volatile int64_t* ahead;
 
 __attribute__((constructor)) static void begin(void) {
-  real_syscall = dlsym(RTLD_NEXT, "syscall");
-  real_clock_gettime = dlsym(RTLD_NEXT, "clock_gettime");
-  real_cond_clockwait = dlsym(RTLD_NEXT, "pthread_cond_clockwait");
-  real_cond_timedwait = dlsym(RTLD_NEXT, "pthread_cond_timedwait");
+  *(void**)&real_syscall = dlsym(RTLD_NEXT, "syscall");
+  *(void**)&real_clock_gettime = dlsym(RTLD_NEXT, "clock_gettime");
+  *(void**)&real_cond_clockwait = dlsym(RTLD_NEXT, "pthread_cond_clockwait");
+  *(void**)&real_cond_timedwait = dlsym(RTLD_NEXT, "pthread_cond_timedwait");
   const char* path = getenv("CLOCK_JUMP_FILE");
   if (path == NULL) return;
   int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -101,6 +101,29 @@ TEST_F(RemoteBlobSourceTest, NextProcessGoesOnWithAPartialBlobAndFindsCompleteOn
   EXPECT_EQ(server_.bytes_read(), 4000);
 }
 
+TEST_F(RemoteBlobSourceTest, WhatAnEarlierProcessLeftIsVerifiedBeforeItsFirstUse) {
+  std::string a = Blob('a', 3000), b = Blob('b', 3000);
+  {
+    auto source = Open();
+    ASSERT_OK(source->Fetch(a, 3000, {}));
+    ASSERT_OK(source->Fetch(b, 3000, {}));
+  }
+  const std::string path = folder_.path() + "/cache/blobs/" + a;
+  ASSERT_EQ(chmod(path.c_str(), 0644), 0);
+  for (const std::string& damaged : {std::string(2999, 'a') + "b", std::string(17, 'a')}) {
+    ASSERT_OK(WriteFile(path, damaged));
+    ASSERT_EQ(chmod(path.c_str(), 0644), 0);
+    auto source = Open();
+    const int reads = server_.reads();
+    ASSERT_OK_AND_ASSIGN(PinnedFile file, source->Fetch(a, 3000, {}));
+    EXPECT_EQ(Bytes(file), std::string(3000, 'a'));
+    EXPECT_EQ(server_.reads(), reads + 1);
+    ASSERT_OK(source->Fetch(b, 3000, {}));
+    EXPECT_EQ(server_.reads(), reads + 1) << "that one was whole";
+    ASSERT_EQ(chmod(path.c_str(), 0644), 0);
+  }
+}
+
 TEST_F(RemoteBlobSourceTest, PartialBlobThatNobodyWantedForADayIsDropped) {
   ASSERT_OK(Open()->Fetch(Blob('a', 10), 10, {}));
   std::string partial = folder_.path() + "/cache/partial/" + Blob('b', 3000);

@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/digest.h"
 #include "core/base/file.h"
+#include "core/base/log.h"
 #include "core/base/status_macros.h"
 
 namespace radiograph {
@@ -64,7 +65,7 @@ absl::Status RemoteBlobSource::FindLeft() {
   std::sort(left.begin(), left.end());
   for (const auto& [time, sha256, size] : left) {
     auto position = recent_.insert(recent_.end(), sha256);
-    entries_[sha256] = {.size = size, .pins = 0, .here = true, .position = position};
+    entries_[sha256] = {.size = size, .left = true, .position = position};
     bytes_ += size;
   }
   return MakeRoom(0);  // the limit may be lower than it was
@@ -130,21 +131,32 @@ absl::StatusOr<PinnedFile> RemoteBlobSource::Fetch(const std::string& sha256, in
     return absl::InvalidArgumentError(absl::StrCat("\"", sha256, "\" is no SHA-256"));
   }
   std::stop_callback wake(stop, [this] { absl::MutexLock lock(&mu_); });
+  bool left = false;
   {
     absl::MutexLock lock(&mu_);
     auto settled = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
       auto entry = entries_.find(sha256);
-      return entry == entries_.end() || entry->second.here || stop.stop_requested();
+      return entry == entries_.end() || entry->second.here || entry->second.left ||
+             stop.stop_requested();
     };
     mu_.Await(absl::Condition(&settled));
     if (stop.stop_requested()) return absl::CancelledError("asked to stop");
-    if (entries_.contains(sha256)) return Pin(sha256);
-    RETURN_IF_ERROR(MakeRoom(size));
-    auto position = recent_.insert(recent_.end(), sha256);
-    entries_[sha256] = {.size = size, .pins = 1, .here = false, .position = position};
-    bytes_ += size;
+    auto entry = entries_.find(sha256);
+    if (entry != entries_.end() && entry->second.here) return Pin(sha256);
+    left = entry != entries_.end();
+    if (left) {
+      entry->second.left = false;
+      entry->second.pins = 1;
+      bytes_ += size - entry->second.size;
+      entry->second.size = size;
+    } else {
+      RETURN_IF_ERROR(MakeRoom(size));
+      auto position = recent_.insert(recent_.end(), sha256);
+      entries_[sha256] = {.size = size, .pins = 1, .position = position};
+      bytes_ += size;
+    }
   }
-  absl::Status status = Bring(sha256, size, stop);
+  absl::Status status = left ? CheckLeft(sha256, size, stop) : Bring(sha256, size, stop);
   absl::MutexLock lock(&mu_);
   Entry& entry = entries_.at(sha256);
   --entry.pins;
@@ -156,6 +168,14 @@ absl::StatusOr<PinnedFile> RemoteBlobSource::Fetch(const std::string& sha256, in
   recent_.erase(entry.position);
   entries_.erase(sha256);
   return status;
+}
+
+absl::Status RemoteBlobSource::CheckLeft(const std::string& sha256, int64_t size,
+                                         std::stop_token stop) {
+  const absl::StatusOr<FileDigest> found = Sha256OfFile(PathOf(sha256));
+  if (found.ok() && found->sha256 == sha256) return absl::OkStatus();
+  Log(LogLevel::kWarning, "cached_blob_damaged", {{"sha256", sha256}});
+  return Bring(sha256, size, stop);  // over what is there
 }
 
 absl::Status RemoteBlobSource::Bring(const std::string& sha256, int64_t size,

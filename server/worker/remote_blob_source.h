@@ -30,7 +30,8 @@ class RemoteBlobSource : public BlobSource {
     int64_t bytes_max = 0;  // of all blobs; one in use is never dropped
     std::string token;
   };
-  // Finds what an earlier process has left in the folder, which no other may use.
+  // Finds what an earlier process has left in the folder, which no other may use. It is verified
+  // before its first use.
   static absl::StatusOr<std::unique_ptr<RemoteBlobSource>> Open(
       Options options, std::shared_ptr<grpc::Channel> channel);
 
@@ -44,7 +45,8 @@ class RemoteBlobSource : public BlobSource {
   struct Entry {
     int64_t size = 0;
     int pins = 0;
-    bool here = false;                          // else it is on its way
+    bool here = false;                          // verified; else it is on its way
+    bool left = false;                          // by an earlier process; not looked at yet
     std::list<std::string>::iterator position;  // in recent_
   };
   RemoteBlobSource(Options options, std::shared_ptr<grpc::Channel> channel);
@@ -52,6 +54,7 @@ class RemoteBlobSource : public BlobSource {
   absl::Status FindLeft();
   absl::Status DropOldPartials();
   absl::Status MakeRoom(int64_t size) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status CheckLeft(const std::string& sha256, int64_t size, std::stop_token stop);
   absl::Status Bring(const std::string& sha256, int64_t size, std::stop_token stop);
   PinnedFile Pin(const std::string& sha256) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Unpin(const std::string& sha256);

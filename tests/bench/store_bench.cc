@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -20,6 +21,7 @@
 #include "core/base/file.h"
 #include "server/jobs/errands.h"
 #include "server/jobs/jobs.h"
+#include "server/store/collector.h"
 #include "server/store/store.h"
 
 namespace radiograph {
@@ -174,6 +176,78 @@ void SnapshotOf100000Jobs(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(Get(server.jobs->Snapshot()));
 }
 BENCHMARK(SnapshotOf100000Jobs)->Unit(benchmark::kMicrosecond);
+
+// Puts ended jobs of ordinary size beneath the queue.
+void FillEnded(Server& server, int count) {
+  constexpr int kPerWrite = 1000;
+  JobRow row;
+  row.job.set_tenant(kDefaultTenant);
+  row.job.set_analysis("bilinear.spectrum");
+  row.job.set_analysis_version(1);
+  row.job.set_state(v1::SUCCEEDED);
+  row.job.mutable_end_time()->set_seconds(1);
+  row.job.add_attempts()->set_stderr_tail(std::string(500, 's'));
+  for (int i = 0; i < 5; ++i) {
+    v1::ArtifactFile& file = *row.job.add_result();
+    file.set_name(absl::StrCat("file", i));
+    *file.mutable_blob() =
+        Get(server.store->blobs->PutBytes(kDefaultTenant, absl::StrCat("result ", i)));
+  }
+  v1::JobEvent event;
+  event.mutable_time()->set_seconds(1);
+  for (int made = 0; made < count;) {
+    Check(server.store->database->Write([&](Connection& connection) {
+      JobTransaction transaction(&connection);
+      absl::Status status;
+      for (int i = 0; i < kPerWrite && status.ok(); ++i) {
+        row.job.set_id(absl::StrCat("job", ++made));
+        status = transaction.Insert(row, event, std::string(2000, 'x'));
+      }
+      return status;
+    }));
+  }
+}
+
+// The longest that a small durable write takes, in milliseconds, until `done`.
+double LongestWrite(Server& server, const std::atomic<bool>& done) {
+  absl::Duration longest;
+  for (int64_t i = 0; !done; ++i) {
+    const absl::Time begin = absl::Now();
+    Check(server.store->database->Write([&](Connection& connection) {
+      return connection
+          .Prepare("INSERT OR REPLACE INTO artifact_name (tenant, name, last_version) "
+                   "VALUES ('t', 'n', ?)")
+          .Bind(1, i)
+          .Run();
+    }));
+    longest = std::max(longest, absl::Now() - begin);
+  }
+  return absl::ToDoubleMilliseconds(longest);
+}
+
+// Looks through 100,000 ended jobs, then forgets them all, while another writes.
+void Collect100000Jobs(benchmark::State& state) {
+  Server server;
+  FillEnded(server, 100'000);
+  const auto collect = [&](absl::Duration keep) {
+    Collector collector({.keep_jobs = keep}, server.store.get(), &server.clock,
+                        [&](absl::Span<const JobKey> keys) { return server.jobs->Forget(keys); });
+    return Get(collector.Collect(/*validate_only=*/false, [] { return false; })).jobs();
+  };
+  for (auto _ : state) {
+    std::atomic<bool> done = false;
+    double longest = 0;
+    std::jthread writer([&] { longest = LongestWrite(server, done); });
+    const absl::Time begin = absl::Now();
+    if (collect(absl::InfiniteDuration()) != 0) Check(absl::InternalError("all are kept"));
+    state.counters["look_ms"] = absl::ToDoubleMilliseconds(absl::Now() - begin);
+    if (collect(absl::ZeroDuration()) != 100'000) Check(absl::InternalError("all are old"));
+    done = true;
+    writer.join();
+    state.counters["longest_write_ms"] = longest;
+  }
+}
+BENCHMARK(Collect100000Jobs)->Unit(benchmark::kMillisecond)->Iterations(1)->UseRealTime();
 
 constexpr int64_t kChunk = 1 << 20;
 

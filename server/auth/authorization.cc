@@ -24,6 +24,7 @@ constexpr Rule kRules[] = {
     {"Artifacts.List", kRead, Sees::kOwn, CallClass::kCall},
     {"Artifacts.ListTensors", kRead, Sees::kOwn, CallClass::kCall},
     {"Artifacts.Delete", kSubmit, Sees::kOwn, CallClass::kCall},
+    {"Artifacts.SetAlias", kSubmit, Sees::kOwn, CallClass::kCall},
     {"Analyses.List", kRead, Sees::kOwn, CallClass::kCall},  // of an artifact
     {"Analyses.Get", kRead, Sees::kShared, CallClass::kCall},
     {"Jobs.Create", kSubmit, Sees::kOwn, CallClass::kCall},

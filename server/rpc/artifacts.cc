@@ -20,8 +20,8 @@ absl::Status CheckRequest(const v1::CreateArtifactRequest& request) {
   absl::StatusOr<ArtifactRef> ref = ParseArtifactRef(request.name());
   if (!ref.ok()) {
     violations.push_back({"name", std::string(ref.status().message())});
-  } else if (ref->version != 0) {
-    violations.push_back({"name", "has a version; the server numbers them"});
+  } else if (ref->version != 0 || !ref->alias.empty()) {
+    violations.push_back({"name", "has a version or an alias; the server numbers versions"});
   }
   if (!v1::ArtifactKind_IsValid(request.kind()) ||
       request.kind() == v1::ARTIFACT_KIND_UNSPECIFIED) {

@@ -103,6 +103,7 @@ absl::Status PinInputs(const Spec& spec, Store& store, HeaderCache& headers,
       absl::StatusOr<GivenArtifact> header = Give(headers, *artifact);
       if (!header.ok()) return ForInput(header.status(), name);
       given[name].push_back(*std::move(header));
+      artifact->clear_aliases();  // they move; what is pinned stays
       *(*job.mutable_inputs())[name].add_artifacts() = *std::move(artifact);
     }
   }

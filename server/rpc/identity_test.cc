@@ -249,6 +249,13 @@ void IdentityTest::AddArtifacts(std::map<std::string, Call>& calls) {
     return Ask<Stub, v1::DeleteArtifactRequest, v1::DeleteArtifactResponse>(
         stub(), &v1::Artifacts::Stub::Delete, request);
   };
+  calls["Artifacts.SetAlias"] = [=, this] {
+    v1::SetAliasRequest request;
+    request.set_ref(absl::StrCat("net@", versions_["net"]));
+    request.set_alias("prod");
+    return Ask<Stub, v1::SetAliasRequest, v1::Alias>(stub(), &v1::Artifacts::Stub::SetAlias,
+                                                     request);
+  };
   calls["Analyses.List"] = [this] {
     v1::ListAnalysesRequest request;
     request.set_for_artifact("net");
@@ -450,6 +457,7 @@ constexpr Cell kCells[] = {
     {"Artifacts.List", "read submit admin", "OK", "OK, nothing"},
     {"Artifacts.ListTensors", "read submit admin", "OK", "NotFound"},
     {"Artifacts.Delete", "submit admin", "OK", "NotFound"},
+    {"Artifacts.SetAlias", "submit admin", "OK", "NotFound"},
     {"Analyses.List", "read submit admin", "OK", "NotFound"},  // of an artifact
     {"Analyses.Get", "read submit admin", "OK", "OK"},
     {"Jobs.Create", "submit admin", "OK", "NotFound"},  // its input

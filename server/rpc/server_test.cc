@@ -211,6 +211,40 @@ TEST_F(RpcServerTest, CreateFillsInDefaultsAndPinsInputs) {
   EXPECT_THAT(job.pending_reason(), Not(::testing::IsEmpty()));
 }
 
+TEST_F(RpcServerTest, AnAliasIsAReferenceAndAJobKeepsWhatItMeant) {
+  auto artifacts = v1::Artifacts::NewStub(channel_);
+  v1::SetAliasRequest move;
+  move.set_ref("digits@1");
+  move.set_alias("prod");
+  ASSERT_OK(Call(&v1::Artifacts::Stub::SetAlias, move, *artifacts));
+  v1::CreateJobRequest request;
+  (*request.mutable_inputs())["model"].add_refs("digits:prod");
+  ASSERT_OK_AND_ASSIGN(const v1::CreateJobResponse created, CreateSpectrum(request));
+  auto files = Request("digits", {{"model.safetensors", ModelBytes()}});
+  (*files.mutable_labels())["step"] = "2";
+  ASSERT_OK(CreateArtifact(*store_, kDefaultTenant, files));
+  move.set_ref("digits@2");
+  ASSERT_OK(Call(&v1::Artifacts::Stub::SetAlias, move, *artifacts));
+  v1::GetJobRequest get;
+  get.set_id(created.job().id());
+  ASSERT_OK_AND_ASSIGN(const v1::Job job,
+                       Call(&v1::Jobs::Stub::Get, get, *v1::Jobs::NewStub(channel_)));
+  EXPECT_EQ(job.inputs().at("model").artifacts(0).version(), 1);
+  EXPECT_EQ(job.inputs().at("model").artifacts(0).aliases_size(), 0) << "they move";
+  v1::ListTensorsRequest tensors;
+  tensors.set_ref("digits:prod");
+  EXPECT_OK(Call(&v1::Artifacts::Stub::ListTensors, tensors, *artifacts));
+  v1::ListAnalysesRequest analyses;
+  analyses.set_for_artifact("digits:prod");
+  EXPECT_OK(Call(&v1::Analyses::Stub::List, analyses, *v1::Analyses::NewStub(channel_)));
+  v1::GetArtifactRequest artifact;
+  artifact.set_ref("digits:prod");
+  ASSERT_OK_AND_ASSIGN(const v1::Artifact got,
+                       Call(&v1::Artifacts::Stub::Get, artifact, *artifacts));
+  EXPECT_EQ(got.version(), 2);
+  EXPECT_EQ(got.aliases(0).alias(), "prod");
+}
+
 TEST_F(RpcServerTest, ValidateOnlyMakesNoJob) {
   v1::CreateJobRequest request;
   request.set_validate_only(true);

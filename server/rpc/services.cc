@@ -180,6 +180,12 @@ class ArtifactsService final : public v1::Artifacts::Service {
       return backend_.store->catalogue.Delete(tenant, request->ref(), request->etag());
     });
   }
+  grpc::Status SetAlias(ServerContext* context, const v1::SetAliasRequest* request,
+                        v1::Alias* response) override {
+    return Answer(
+        backend_, "Artifacts.SetAlias", context, response,
+        [&](const std::string& tenant) { return backend_.store->catalogue.SetAlias(tenant, *request); });
+  }
 
  private:
   Backend& backend_;

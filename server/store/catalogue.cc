@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/digest.h"
 #include "core/base/status_macros.h"
+#include "server/store/alias_rows.h"
 #include "server/store/messages.h"
 #include "server/store/page.h"
 
@@ -16,6 +17,7 @@ namespace radiograph {
 namespace {
 
 constexpr size_t kNameBytesMax = 128;
+constexpr absl::string_view kJobOutputs = "job";  // job:ID/OUTPUT
 
 bool IsArtifactName(absl::string_view name) {
   return !name.empty() && name.size() <= kNameBytesMax &&
@@ -87,8 +89,21 @@ absl::Status InsertArtifact(Connection& connection, const std::string& tenant,
       .Run();
 }
 
+// The version that an alias points at.
+absl::Status ResolveAlias(Connection& connection, const std::string& tenant, ArtifactRef& ref) {
+  if (ref.alias.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::optional<v1::Alias> alias,
+                   FindAlias(connection, tenant, ref.name, ref.alias));
+  if (!alias.has_value()) {
+    return absl::NotFoundError(absl::StrCat("there is no artifact ", ref.name, ":", ref.alias));
+  }
+  ref.version = alias->version();
+  return absl::OkStatus();
+}
+
 absl::StatusOr<v1::Artifact> FindArtifact(Connection& connection, const std::string& tenant,
-                                          const ArtifactRef& ref) {
+                                          ArtifactRef ref) {
+  RETURN_IF_ERROR(ResolveAlias(connection, tenant, ref));
   Statement& find = connection
                         .Prepare(
                             "SELECT record FROM artifact WHERE tenant = ?3 AND name = ?1 "
@@ -104,6 +119,7 @@ absl::StatusOr<v1::Artifact> FindArtifact(Connection& connection, const std::str
   }
   v1::Artifact artifact;
   RETURN_IF_ERROR(ParseRecord(find.Blob(0), artifact));
+  RETURN_IF_ERROR(AddAliases(connection, tenant, artifact));
   return artifact;
 }
 
@@ -111,14 +127,19 @@ absl::StatusOr<v1::Artifact> FindArtifact(Connection& connection, const std::str
 
 absl::StatusOr<ArtifactRef> ParseArtifactRef(absl::string_view text) {
   ArtifactRef ref;
-  const size_t at = text.find('@');
+  const size_t at = text.find_first_of("@:");
   ref.name = std::string(text.substr(0, at));
   RETURN_IF_ERROR(CheckName(ref.name));
   if (at == absl::string_view::npos) return ref;
+  if (text[at] == ':') {
+    ref.alias = std::string(text.substr(at + 1));
+    RETURN_IF_ERROR(CheckAlias(ref.alias));
+    return ref;
+  }
   if (!absl::SimpleAtoi(text.substr(at + 1), &ref.version) || ref.version < 1) {
     return absl::InvalidArgumentError(
         absl::StrCat("'", absl::CHexEscape(text.substr(0, 200)),
-                     "' is no reference: NAME or NAME@VERSION, versions are 1, 2, ..."));
+                     "' is no reference: NAME, NAME@VERSION or NAME:ALIAS, versions are 1, 2, ..."));
   }
   return ref;
 }
@@ -128,7 +149,7 @@ absl::StatusOr<v1::Artifact> Catalogue::Create(const std::string& tenant, v1::Ar
   const std::string content = ContentDigest(artifact);
   RETURN_IF_ERROR(database_->Write([&](Connection& connection) -> absl::Status {
     ASSIGN_OR_RETURN(bool found, FindSame(connection, tenant, content, artifact));
-    if (found) return absl::OkStatus();
+    if (found) return AddAliases(connection, tenant, artifact);
     RETURN_IF_ERROR(RequireBlobs(connection, tenant, artifact.files()));
     ASSIGN_OR_RETURN(int64_t version, NextVersion(connection, tenant, artifact.name()));
     artifact.set_version(version);
@@ -178,6 +199,7 @@ absl::StatusOr<v1::ListArtifactsResponse> Catalogue::List(const std::string& ten
       if (!found) return absl::OkStatus();
       if (response.artifacts_size() == size || bytes >= kPageBytesMax) break;
       RETURN_IF_ERROR(ParseRecord(rows.Blob(1), *response.add_artifacts()));
+      RETURN_IF_ERROR(AddAliases(connection, tenant, *response.mutable_artifacts()->rbegin()));
       bytes += rows.Blob(1).size();
       last = rows.Int(0);
     }
@@ -200,12 +222,39 @@ absl::Status Catalogue::Delete(const std::string& tenant, absl::string_view text
       return absl::AbortedError(
           absl::StrCat("etag of ", text, " is ", artifact.etag(), ", not ", etag));
     }
+    if (artifact.aliases_size() > 0) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("the alias ", artifact.aliases(0).alias(), " points at ", text,
+                       "; move or remove it first"));
+    }
     return connection.Prepare("DELETE FROM artifact WHERE tenant = ? AND name = ? AND version = ?")
         .Bind(1, tenant)
         .Bind(2, ref.name)
         .Bind(3, ref.version)
         .Run();
   });
+}
+
+absl::StatusOr<v1::Alias> Catalogue::SetAlias(const std::string& tenant,
+                                              const v1::SetAliasRequest& request) {
+  ASSIGN_OR_RETURN(const ArtifactRef ref, ParseArtifactRef(request.ref()));
+  RETURN_IF_ERROR(CheckAlias(request.alias()));
+  if (ref.version == 0 && ref.alias.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", request.ref(), "' names no version; say which: NAME@VERSION"));
+  }
+  if (ref.name == kJobOutputs) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("an artifact named ", ref.name, " can't have aliases: ", ref.name,
+                     ":... means an output of a job"));
+  }
+  v1::Alias alias;
+  RETURN_IF_ERROR(database_->Write([&](Connection& connection) -> absl::Status {
+    ASSIGN_OR_RETURN(const v1::Artifact artifact, FindArtifact(connection, tenant, ref));
+    ASSIGN_OR_RETURN(alias, MoveAlias(connection, tenant, artifact, request, clock_->Now()));
+    return absl::OkStatus();
+  }));
+  return alias;
 }
 
 }  // namespace radiograph

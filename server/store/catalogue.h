@@ -15,10 +15,11 @@
 
 namespace radiograph {
 
-// NAME or NAME@VERSION; version 0 is the newest.
+// NAME, NAME@VERSION or NAME:ALIAS; version 0 without alias is the newest.
 struct ArtifactRef {
   std::string name;  // 1..128 of [A-Za-z0-9._/-]
   int64_t version = 0;
+  std::string alias;
 };
 // INVALID_ARGUMENT that says what is wrong with the text.
 absl::StatusOr<ArtifactRef> ParseArtifactRef(absl::string_view text);
@@ -34,14 +35,20 @@ class Catalogue {
   // (kind, files, labels, roles) is returned instead. FAILED_PRECONDITION naming the blobs that
   // the tenant doesn't possess; INVALID_ARGUMENT for the name.
   absl::StatusOr<v1::Artifact> Create(const std::string& tenant, v1::Artifact artifact);
-  // NOT_FOUND names the ref.
+  // With the aliases that point at it. NOT_FOUND names the ref.
   absl::StatusOr<v1::Artifact> Get(const std::string& tenant, absl::string_view ref);
   // Newest first; all versions of a name, or the newest version of every name.
   absl::StatusOr<v1::ListArtifactsResponse> List(const std::string& tenant,
                                                  const v1::ListArtifactsRequest& request);
-  // `ref` is NAME@VERSION. ABORTED when `etag` is given and another. A version number is never used
-  // again.
+  // `ref` is NAME@VERSION. ABORTED when `etag` is given and another; FAILED_PRECONDITION naming an
+  // alias that points at it. A version number is never used again.
   absl::Status Delete(const std::string& tenant, absl::string_view ref, absl::string_view etag);
+  // Points the alias at the version that `ref` names (NAME@VERSION, or another alias), or takes it
+  // away from there; durable when OK. Of several that come with the same etag one wins, the others
+  // get ABORTED, which says where the alias points. The alias as it is now, or was when it is
+  // removed; it has another etag each time. NOT_FOUND for a version or an alias to remove that is
+  // not there, FAILED_PRECONDITION for one to remove that points elsewhere.
+  absl::StatusOr<v1::Alias> SetAlias(const std::string& tenant, const v1::SetAliasRequest& request);
 
  private:
   Database* const database_;

@@ -156,9 +156,21 @@ constexpr char kKeepsakes[] = R"sql(
   CREATE INDEX memo_used ON memo (tenant, used);
 )sql";
 
+// Names that are moved from version to version. What one points at is not to be deleted.
+constexpr char kAliases[] = R"sql(
+  CREATE TABLE artifact_alias (
+    tenant TEXT NOT NULL CHECK (tenant <> ''),
+    name TEXT NOT NULL,              -- of the artifact
+    alias TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    record BLOB NOT NULL,            -- Alias
+    PRIMARY KEY (tenant, name, alias)
+  ) WITHOUT ROWID;
+)sql";
+
 // Script i leads from version i to version i + 1. A script is never changed once it has landed.
 constexpr const char* kScripts[] = {kFirst, kTenants, kChains, kOwners, kRetention,
-                                    kKeepsakes};
+                                    kKeepsakes, kAliases};
 static_assert(kSchemaVersion == std::size(kScripts));
 
 }  // namespace

@@ -1,8 +1,9 @@
-// radiograph models|data push | ls | show | tensors | pull | rm
+// radiograph models|data push | ls | show | tensors | pull | alias | rm
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "client/cli/filter_flags.h"
 #include "client/cli/output.h"
 #include "client/cli/push.h"
 #include "client/cli/times.h"
@@ -12,6 +13,12 @@ namespace radiograph::cli {
 namespace {
 
 using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+std::string AliasesOf(const v1::Artifact& artifact) {
+  return absl::StrJoin(artifact.aliases(), " ", [](std::string* to, const v1::Alias& alias) {
+    absl::StrAppend(to, alias.alias());
+  });
+}
 
 std::string FamilyOf(const v1::Artifact& artifact) {
   auto family = artifact.architecture().fields().find("family");
@@ -79,12 +86,15 @@ absl::StatusOr<ExitCode> Ls(Cli& cli, const Args& args, v1::ArtifactKind kind) {
   v1::ListArtifactsRequest request;
   request.set_kind(kind);
   if (!args.positionals().empty()) request.set_name(args.positionals()[0]);
+  ASSIGN_OR_RETURN(*request.mutable_filter(), FilterOf(args));
+  request.set_order_by(args.Get("order-by"));
   ASSIGN_OR_RETURN(std::vector<v1::Artifact> artifacts, client->ListArtifacts(request));
-  TextTable table{.columns = {"ARTIFACT", "FAMILY", "SIZE", "CREATED", "LABELS"}, .rows = {}};
+  TextTable table{.columns = {"ARTIFACT", "FAMILY", "SIZE", "CREATED", "ALIASES", "LABELS"},
+                  .rows = {}};
   Json json = Json::array();
   for (const v1::Artifact& artifact : artifacts) {
     table.rows.push_back({RefOf(artifact), FamilyOf(artifact), BytesText(artifact.size()),
-                          TimeText(artifact.create_time()),
+                          TimeText(artifact.create_time()), AliasesOf(artifact),
                           absl::StrJoin(artifact.labels(), " ", absl::PairFormatter("="))});
     ASSIGN_OR_RETURN(json.emplace_back(), MessageToJson(artifact));
   }
@@ -113,6 +123,7 @@ absl::StatusOr<ExitCode> Show(Cli& cli, const Args& args, v1::ArtifactKind kind)
   add("kind", v1::ArtifactKind_Name(artifact.kind()));
   add("digest", artifact.digest());
   add("created", TimeText(artifact.create_time()));
+  add("aliases", AliasesOf(artifact));
   if (json.contains("architecture")) add("architecture", json["architecture"].dump());
   add("labels", absl::StrJoin(artifact.labels(), " ", absl::PairFormatter("=")));
   add("roles", absl::StrJoin(artifact.roles(), " ", absl::PairFormatter("=")));
@@ -152,6 +163,28 @@ absl::StatusOr<ExitCode> Tensors(Cli& cli, const Args& args) {
   return ExitCode::kSuccess;
 }
 
+absl::StatusOr<ExitCode> AliasCommand(Cli& cli, const Args& args, v1::ArtifactKind kind) {
+  ASSIGN_OR_RETURN(Format format, FormatOf(args));
+  ASSIGN_OR_RETURN(Client * client, cli.client(args));
+  v1::SetAliasRequest request;
+  request.set_ref(args.positionals()[0]);
+  request.set_alias(args.positionals()[1]);
+  request.set_etag(args.Get("etag"));
+  request.set_remove(args.Has("rm"));
+  RETURN_IF_ERROR(GetOfKind(*client, request.ref(), kind).status());
+  ASSIGN_OR_RETURN(const v1::Alias alias, client->SetAlias(request));
+  const std::string name = absl::StrCat(alias.name(), ":", alias.alias());
+  const std::string version = absl::StrCat(alias.name(), "@", alias.version());
+  if (request.remove()) {
+    cli.console.Say(absl::StrCat("Removed ", name, " from ", version));
+    return ExitCode::kSuccess;
+  }
+  ASSIGN_OR_RETURN(const Json json, MessageToJson(alias));
+  Print(cli.console.out(), format,
+        {.columns = {"ALIAS", "ARTIFACT", "ETAG"}, .rows = {{name, version, alias.etag()}}}, json);
+  return ExitCode::kSuccess;
+}
+
 // Only what is named with its version: the newest one is easily another than the one in mind.
 absl::StatusOr<ExitCode> Rm(Cli& cli, const Args& args, v1::ArtifactKind kind) {
   ASSIGN_OR_RETURN(Client * client, cli.client(args));
@@ -165,6 +198,21 @@ absl::StatusOr<ExitCode> Rm(Cli& cli, const Args& args, v1::ArtifactKind kind) {
     cli.console.Say(absl::StrCat("Removed ", ref));
   }
   return ExitCode::kSuccess;
+}
+
+template <v1::ArtifactKind kKind>
+Command AliasOf(const std::string& family, const std::string& what) {
+  return {.name = family + " alias",
+          .positionals = "NAME@VERSION ALIAS",
+          .summary = "points NAME:ALIAS at a version of a " + what,
+          .flags = {{.name = "etag",
+                     .value = "ETAG",
+                     .help = "only if the alias still has this one; - : only if it is new"},
+                    {.name = "rm", .value = "", .help = "takes the alias away from the version"},
+                    FormatFlag()},
+          .positionals_min = 2,
+          .positionals_max = 2,
+          .run = [](Cli& cli, const Args& args) { return AliasCommand(cli, args, kKind); }};
 }
 
 template <v1::ArtifactKind kKind>
@@ -183,6 +231,9 @@ std::vector<Command> FamilyOfCommands(const std::string& family) {
                           .repeated = true});
   }
   push_flags.push_back(FormatFlag());
+  std::vector<FlagSpec> ls_flags =
+      FilterFlags("labels.step = 100 AND create_time > \"2026-01-31T12:00:00Z\"");
+  ls_flags.push_back(FormatFlag());
   const std::string what = model ? "model" : "data set";
   return {{.name = family + " push",
            .positionals = "[NAME] PATH",
@@ -195,30 +246,31 @@ std::vector<Command> FamilyOfCommands(const std::string& family) {
           {.name = family + " ls",
            .positionals = "[NAME]",
            .summary = "all " + what + "s, or the versions of one",
-           .flags = {FormatFlag()},
+           .flags = ls_flags,
            .positionals_max = 1,
            .run = [](Cli& cli, const Args& args) { return Ls(cli, args, kKind); }},
           {.name = family + " show",
-           .positionals = "NAME[@VERSION]",
+           .positionals = "NAME[@VERSION|:ALIAS]",
            .summary = "files, digests, labels of a " + what,
            .flags = {FormatFlag()},
            .positionals_min = 1,
            .positionals_max = 1,
            .run = [](Cli& cli, const Args& args) { return Show(cli, args, kKind); }},
           {.name = family + " tensors",
-           .positionals = "NAME[@VERSION]",
+           .positionals = "NAME[@VERSION|:ALIAS]",
            .summary = "names, types and shapes of its tensors",
            .flags = {FormatFlag()},
            .positionals_min = 1,
            .positionals_max = 1,
            .run = &Tensors},
           {.name = family + " pull",
-           .positionals = "NAME[@VERSION] --out DIR",
+           .positionals = "NAME[@VERSION|:ALIAS] --out DIR",
            .summary = "brings the files of a " + what + " here, verified",
            .flags = {{.name = "out", .value = "DIR", .help = "where to; files there are replaced"}},
            .positionals_min = 1,
            .positionals_max = 1,
            .run = [](Cli& cli, const Args& args) { return Pull(cli, args, kKind); }},
+          AliasOf<kKind>(family, what),
           {.name = family + " rm",
            .positionals = "NAME@VERSION...",
            .summary = "removes versions",

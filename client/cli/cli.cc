@@ -21,8 +21,8 @@ memory, disk or quota.
 
 constexpr char kRefs[] = R"(
 REF is a path (./x, /x or a name that ends in .safetensors: a file, or a folder with shards, config.json
-and names.json; uploaded if the server lacks it) or an artifact NAME[@VERSION], or job:ID/OUTPUT: an array
-of a finished job as data set, or its whole `result`. Where several models are taken, a folder of models or
+and names.json; uploaded if the server lacks it) or an artifact NAME[@VERSION|:ALIAS], or job:ID/OUTPUT: an
+array of a finished job as data set, or its whole `result`. Where several models are taken, a folder of models or
 a glob ('./steps/*.safetensors', quoted) is a series, in the order of `step` in __metadata__ or of the
 numbers in the names.
 Settings: --endpoint, --token-file, --ca, --cert and --key, else RADIOGRAPH_ENDPOINT, RADIOGRAPH_TOKEN (the
@@ -133,7 +133,8 @@ absl::StatusOr<ExitCode> Dispatch(Cli& cli, absl::Span<const std::string> argume
 std::vector<Command> AllCommands() {
   std::vector<Command> all = {RunCommand()};
   for (auto family :
-       {&AnalysisCommands, &JobCommands, &ArtifactCommands, &ResultCommands, &ProgramCommands}) {
+       {&AnalysisCommands, &JobCommands, &ArtifactCommands, &ResultCommands, &WorkerCommands,
+        &ProgramCommands}) {
     for (Command& command : family()) all.push_back(std::move(command));
   }
   for (Command& command : all) {

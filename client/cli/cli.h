@@ -63,6 +63,7 @@ std::vector<Command> AnalysisCommands();
 std::vector<Command> ArtifactCommands();
 std::vector<Command> JobCommands();
 std::vector<Command> ResultCommands();
+std::vector<Command> WorkerCommands();
 std::vector<Command> ProgramCommands();
 Command RunCommand();
 Command DoctorCommand();

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
@@ -60,9 +61,12 @@ std::string FirstWords(const std::vector<Command>& commands) {
   });
 }
 
-// "bash zsh fish" of positionals "bash|zsh|fish".
+// "bash zsh fish" of positionals "bash|zsh|fish"; what stands for something is in capitals.
 std::string Choices(const Command& command) {
-  if (!absl::StrContains(command.positionals, '|')) return "";
+  if (!absl::StrContains(command.positionals, '|') ||
+      command.positionals != absl::AsciiStrToLower(command.positionals)) {
+    return "";
+  }
   return absl::StrReplaceAll(command.positionals, {{"|", " "}});
 }
 

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/cli/cli.h"
+#include "client/cli/filter_flags.h"
 #include "client/cli/job_text.h"
 #include "client/cli/output.h"
 #include "client/cli/times.h"
@@ -15,11 +16,13 @@ namespace {
 
 constexpr int64_t kListed = 50;
 
-absl::StatusOr<v1::JobState> StateOf(const Args& args) {
-  v1::JobState state = v1::JOB_STATE_UNSPECIFIED;
-  std::string word = absl::AsciiStrToUpper(args.Get("state"));
-  if (word.empty() || (v1::JobState_Parse(word, &state) && state != v1::JOB_STATE_UNSPECIFIED)) {
-    return state;
+// "state = RUNNING" of --state running; nothing without it.
+absl::StatusOr<std::vector<std::string>> StateFilter(const Args& args) {
+  if (!args.Has("state")) return std::vector<std::string>{};
+  v1::JobState state;
+  const std::string word = absl::AsciiStrToUpper(args.Get("state"));
+  if (v1::JobState_Parse(word, &state) && state != v1::JOB_STATE_UNSPECIFIED) {
+    return std::vector<std::string>{absl::StrCat("state = ", word)};
   }
   return UsageError(
       absl::StrCat("--state is \"", args.Get("state"),
@@ -35,10 +38,13 @@ std::string Note(const v1::Job& job) {
 
 absl::StatusOr<ExitCode> Ls(Cli& cli, const Args& args) {
   ASSIGN_OR_RETURN(Format format, FormatOf(args));
-  ASSIGN_OR_RETURN(v1::JobState state, StateOf(args));
+  v1::ListJobsRequest request;
+  ASSIGN_OR_RETURN(std::vector<std::string> state, StateFilter(args));
+  ASSIGN_OR_RETURN(*request.mutable_filter(), FilterOf(args, std::move(state)));
+  request.set_order_by(args.Get("order-by"));
   ASSIGN_OR_RETURN(int64_t count, args.Integer("n", kListed, 1, kListEntriesMax));
   ASSIGN_OR_RETURN(Client * client, cli.client(args));
-  ASSIGN_OR_RETURN(std::vector<v1::Job> jobs, client->ListJobs(state, count));
+  ASSIGN_OR_RETURN(std::vector<v1::Job> jobs, client->ListJobs(request, count));
   TextTable table{.columns = {"JOB", "ANALYSIS", "STATE", "CREATED", ""}, .rows = {}};
   Json json = Json::array();
   for (const v1::Job& job : jobs) {
@@ -120,14 +126,17 @@ std::vector<Command> JobCommands() {
                             .value = "TIME",
                             .help = "wait no longer than 30s, 10m, 1h; then exit code 4"};
   const FlagSpec format = FormatFlag();
+  std::vector<FlagSpec> ls_flags = FilterFlags(
+      "labels.team = core AND create_time > \"2026-01-31T12:00:00Z\" AND NOT error.code = 3");
+  ls_flags.push_back({.name = "state",
+                      .value = "STATE",
+                      .help = "only queued, running, succeeded, failed or cancelled ones"});
+  ls_flags.push_back({.name = "n", .value = "COUNT", .help = "at most so many; 50"});
+  ls_flags.push_back(format);
   return {{.name = "jobs ls",
            .positionals = "",
            .summary = "jobs, newest first",
-           .flags = {{.name = "state",
-                      .value = "STATE",
-                      .help = "only queued, running, succeeded, failed or cancelled ones"},
-                     {.name = "n", .value = "COUNT", .help = "at most so many; 50"},
-                     format},
+           .flags = std::move(ls_flags),
            .run = &Ls},
           {.name = "jobs get",
            .positionals = "JOB",

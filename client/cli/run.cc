@@ -106,6 +106,8 @@ absl::StatusOr<v1::CreateJobRequest> MakeRequest(Cli& cli, Client& client, const
   request.set_cache(cache);
   request.set_device_kind(args.Get("device"));
   RETURN_IF_ERROR(SetSchedule(args, request));
+  ASSIGN_OR_RETURN(const Pairs labels, args.Pairs("label"));
+  for (const auto& [key, value] : labels) (*request.mutable_labels())[key] = value;
   ASSIGN_OR_RETURN(Pairs inputs, args.Pairs("input"));
   ASSIGN_OR_RETURN(v1::Analysis analysis, client.GetAnalysis(request.analysis()));
   ASSIGN_OR_RETURN(Json params, ReadParams(analysis, args));
@@ -226,6 +228,10 @@ Command RunCommand() {
            {.name = "cache",
             .value = "MODE",
             .help = "use (default), refresh or bypass finished work"},
+           {.name = "label",
+            .value = "KEY=VALUE",
+            .help = "of the job, for jobs ls --label",
+            .repeated = true},
            {.name = "device", .value = "KIND", .help = "cpu or cuda; any"},
            {.name = "priority", .value = "CLASS", .help = "high, normal (default) or low"},
            {.name = "deadline",

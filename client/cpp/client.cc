@@ -84,6 +84,12 @@ absl::Status Client::DeleteArtifact(absl::string_view ref, absl::string_view eta
       .status();
 }
 
+absl::StatusOr<v1::Alias> Client::SetAlias(const v1::SetAliasRequest& request) {
+  return session_->Call<v1::Alias>([&](auto* context, auto* out) {
+    return session_->artifacts->SetAlias(context, request, out);
+  });
+}
+
 absl::StatusOr<std::vector<v1::Analysis>> Client::ListAnalyses(absl::string_view for_artifact) {
   v1::ListAnalysesRequest request;
   request.set_for_artifact(std::string(for_artifact));
@@ -113,9 +119,9 @@ absl::StatusOr<v1::Job> Client::GetJob(absl::string_view id) {
       [&](auto* context, auto* out) { return session_->jobs->Get(context, request, out); });
 }
 
-absl::StatusOr<std::vector<v1::Job>> Client::ListJobs(v1::JobState state, int64_t entries_max) {
-  v1::ListJobsRequest request;
-  request.set_state(state);
+absl::StatusOr<std::vector<v1::Job>> Client::ListJobs(v1::ListJobsRequest request,
+                                                      int64_t entries_max) {
+  request.clear_page_token();
   return session_->Pages<v1::Job, v1::ListJobsRequest, v1::ListJobsResponse>(
       std::move(request), entries_max,
       [&](auto* context, const auto& page, auto* out) {
@@ -145,6 +151,21 @@ absl::Status Client::DeleteJob(absl::string_view id) {
   return session_
       ->Call<google::protobuf::Empty>(
           [&](auto* context, auto* out) { return session_->jobs->Delete(context, request, out); })
+      .status();
+}
+
+absl::StatusOr<std::vector<v1::Worker>> Client::ListWorkers() {
+  ASSIGN_OR_RETURN(const v1::ListWorkersResponse response,
+                   session_->Call<v1::ListWorkersResponse>([&](auto* context, auto* out) {
+                     return session_->workers->List(context, v1::ListWorkersRequest(), out);
+                   }));
+  return std::vector<v1::Worker>(response.workers().begin(), response.workers().end());
+}
+
+absl::Status Client::DrainWorker(const v1::DrainRequest& request) {
+  return session_
+      ->Call<google::protobuf::Empty>(
+          [&](auto* context, auto* out) { return session_->workers->Drain(context, request, out); })
       .status();
 }
 

@@ -37,6 +37,7 @@
 #include "radiograph/v1/blobs.pb.h"
 #include "radiograph/v1/jobs.pb.h"
 #include "radiograph/v1/server.pb.h"
+#include "radiograph/v1/workers.pb.h"
 
 namespace radiograph {
 
@@ -116,6 +117,9 @@ class Client {
   absl::StatusOr<std::vector<v1::Artifact>> ListArtifacts(v1::ListArtifactsRequest request);
   absl::StatusOr<std::vector<v1::Tensor>> ListTensors(absl::string_view ref);
   absl::Status DeleteArtifact(absl::string_view ref, absl::string_view etag = "");
+  // ABORTED when the etag is another by now; also when an answer was lost and the repeat finds the
+  // move done: the message says where the alias points.
+  absl::StatusOr<v1::Alias> SetAlias(const v1::SetAliasRequest& request);
 
   // `for_artifact`: only those that fit it; empty: all.
   absl::StatusOr<std::vector<v1::Analysis>> ListAnalyses(absl::string_view for_artifact = "");
@@ -124,8 +128,9 @@ class Client {
   // Fills in a request_id when there is none, so that a repeat makes no second job.
   absl::StatusOr<v1::CreateJobResponse> CreateJob(v1::CreateJobRequest request);
   absl::StatusOr<v1::Job> GetJob(absl::string_view id);
-  // Newest first; at most entries_max, 0: all.
-  absl::StatusOr<std::vector<v1::Job>> ListJobs(v1::JobState state = v1::JOB_STATE_UNSPECIFIED,
+  // Of the filter, in the order asked for, newest first else; at most entries_max, 0: all. The page
+  // token is ignored.
+  absl::StatusOr<std::vector<v1::Job>> ListJobs(v1::ListJobsRequest request = {},
                                                 int64_t entries_max = 0);
   // Every event after `after_sequence` once and in order, until the job has ended; then the job.
   absl::StatusOr<v1::Job> WatchJob(absl::string_view id, int64_t after_sequence,
@@ -141,6 +146,10 @@ class Client {
   absl::StatusOr<v1::Job> RetryJob(absl::string_view id);
   // Forgets an ended job.
   absl::Status DeleteJob(absl::string_view id);
+
+  absl::StatusOr<std::vector<v1::Worker>> ListWorkers();
+  // No more leases for a slot or a worker, or again some.
+  absl::Status DrainWorker(const v1::DrainRequest& request);
 
   // The files of a SUCCEEDED job into `folder`, which is made; files of the same names are
   // replaced.

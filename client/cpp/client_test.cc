@@ -306,7 +306,7 @@ TEST_F(ClientTest, ListsFollowAllPages) {
   ASSERT_OK_AND_ASSIGN(std::vector<v1::Tensor> tensors, client_->ListTensors("m"));
   ASSERT_THAT(tensors, SizeIs(5));
   EXPECT_EQ(tensors[4].name(), "t4");
-  ASSERT_OK_AND_ASSIGN(std::vector<v1::Job> jobs, client_->ListJobs(v1::JOB_STATE_UNSPECIFIED, 3));
+  ASSERT_OK_AND_ASSIGN(std::vector<v1::Job> jobs, client_->ListJobs({}, 3));
   EXPECT_THAT(jobs, SizeIs(3));
 }
 

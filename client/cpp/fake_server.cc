@@ -56,7 +56,7 @@ std::string Page(const std::vector<Entry>& all, const std::string& token, Out* o
 
 struct FakeServer::Services {
   explicit Services(FakeServer& fake)
-      : server(fake), blobs(fake), artifacts(fake), analyses(fake), jobs(fake) {}
+      : server(fake), blobs(fake), artifacts(fake), analyses(fake), jobs(fake), workers(fake) {}
 
   struct Server final : v1::Server::Service {
     explicit Server(FakeServer& fake) : fake(fake) {}
@@ -209,6 +209,7 @@ struct FakeServer::Services {
     Status List(grpc::ServerContext*, const v1::ListArtifactsRequest* request,
                 v1::ListArtifactsResponse* response) override {
       return fake.With([&](State& state) {
+        state.listed_artifacts = *request;
         response->set_next_page_token(
             Page(state.artifacts, request->page_token(), response->mutable_artifacts()));
         return Fault(state);
@@ -230,6 +231,21 @@ struct FakeServer::Services {
         });
         return erased > 0 ? Fault(state)
                           : Status(StatusCode::NOT_FOUND, "no artifact " + request->ref());
+      });
+    }
+    Status SetAlias(grpc::ServerContext*, const v1::SetAliasRequest* request,
+                    v1::Alias* alias) override {
+      return fake.With([&](State& state) {
+        state.aliases.push_back(*request);
+        if (request->etag() == "old") return Status(StatusCode::ABORTED, "with etag new, not old");
+        for (const v1::Artifact& artifact : state.artifacts) {
+          if (RefOf(artifact) != request->ref()) continue;
+          alias->set_name(artifact.name());
+          alias->set_version(artifact.version());
+        }
+        alias->set_alias(request->alias());
+        alias->set_etag("new");
+        return Fault(state);
       });
     }
     FakeServer& fake;
@@ -288,6 +304,7 @@ struct FakeServer::Services {
                 v1::ListJobsResponse* response) override {
       return fake.With([&](State& state) {
         std::vector<v1::Job> jobs;
+        state.listed = *request;
         for (const auto& [id, job] : state.jobs) jobs.push_back(job);
         response->set_next_page_token(Page(jobs, request->page_token(), response->mutable_jobs()));
         return Fault(state);
@@ -345,11 +362,31 @@ struct FakeServer::Services {
     FakeServer& fake;
   };
 
+  struct Workers final : v1::Workers::Service {
+    explicit Workers(FakeServer& fake) : fake(fake) {}
+    Status List(grpc::ServerContext*, const v1::ListWorkersRequest*,
+                v1::ListWorkersResponse* response) override {
+      return fake.With([&](State& state) {
+        for (const v1::Worker& worker : state.workers) *response->add_workers() = worker;
+        return Fault(state);
+      });
+    }
+    Status Drain(grpc::ServerContext*, const v1::DrainRequest* request,
+                 google::protobuf::Empty*) override {
+      return fake.With([&](State& state) {
+        state.drains.push_back(*request);
+        return Fault(state);
+      });
+    }
+    FakeServer& fake;
+  };
+
   Server server;
   Blobs blobs;
   Artifacts artifacts;
   Analyses analyses;
   Jobs jobs;
+  Workers workers;
 };
 
 FakeServer::FakeServer() : services_(std::make_unique<Services>(*this)) {
@@ -361,6 +398,7 @@ FakeServer::FakeServer() : services_(std::make_unique<Services>(*this)) {
   builder.RegisterService(&services_->artifacts);
   builder.RegisterService(&services_->analyses);
   builder.RegisterService(&services_->jobs);
+  builder.RegisterService(&services_->workers);
   server_ = builder.BuildAndStart();
   endpoint_ = absl::StrCat("127.0.0.1:", port);
 }

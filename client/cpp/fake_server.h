@@ -18,6 +18,7 @@
 #include "radiograph/v1/blobs.grpc.pb.h"
 #include "radiograph/v1/jobs.grpc.pb.h"
 #include "radiograph/v1/server.grpc.pb.h"
+#include "radiograph/v1/workers.grpc.pb.h"
 
 namespace radiograph::testing {
 
@@ -60,6 +61,11 @@ class FakeServer {
     int waits_until_end = 0;
     std::set<std::string> cancelled;
     std::vector<v1::Problem> problems;  // that Server.Check finds
+    v1::ListJobsRequest listed;            // the last one
+    v1::ListArtifactsRequest listed_artifacts;
+    std::vector<v1::SetAliasRequest> aliases;
+    std::vector<v1::Worker> workers;
+    std::vector<v1::DrainRequest> drains;
   };
   template <typename Body>
   auto With(Body body) {

@@ -76,7 +76,8 @@ Client::Session::Session(ClientOptions given)
       blobs(v1::Blobs::NewStub(channel)),
       artifacts(v1::Artifacts::NewStub(channel)),
       analyses(v1::Analyses::NewStub(channel)),
-      jobs(v1::Jobs::NewStub(channel)) {}
+      jobs(v1::Jobs::NewStub(channel)),
+      workers(v1::Workers::NewStub(channel)) {}
 
 absl::Status Client::Session::ToStatus(const grpc::Status& status,
                                        const std::stop_token& stop) const {

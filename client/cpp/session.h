@@ -19,6 +19,7 @@
 #include "radiograph/v1/blobs.grpc.pb.h"
 #include "radiograph/v1/jobs.grpc.pb.h"
 #include "radiograph/v1/server.grpc.pb.h"
+#include "radiograph/v1/workers.grpc.pb.h"
 
 namespace radiograph {
 
@@ -76,6 +77,7 @@ class Client::Session {
   const std::unique_ptr<v1::Artifacts::Stub> artifacts;
   const std::unique_ptr<v1::Analyses::Stub> analyses;
   const std::unique_ptr<v1::Jobs::Stub> jobs;
+  const std::unique_ptr<v1::Workers::Stub> workers;
 };
 
 absl::Status StoppedError();

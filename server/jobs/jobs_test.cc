@@ -169,7 +169,7 @@ TEST_F(JobsTest, ListsByStateInPages) {
   const std::string cancelled = Create();
   ASSERT_OK(jobs_->Cancel(Key(cancelled)));
   v1::ListJobsRequest request;
-  request.set_state(v1::QUEUED);
+  request.set_filter("state = QUEUED");
   request.set_page_size(2);
   std::set<std::string> seen;
   int pages = 0;

@@ -96,13 +96,12 @@ absl::StatusOr<v1::ListTensorsResponse> ListTensors(Store& store, HeaderCache& h
   ASSIGN_OR_RETURN(const v1::Artifact artifact, store.catalogue.Get(tenant, request.ref()));
   const std::string scope = absl::StrCat("tensors/", artifact.digest());
   ASSIGN_OR_RETURN(const int64_t size, PageSize(request.page_size()));
-  int64_t begin = 0;
-  if (!request.page_token().empty()) {
-    ASSIGN_OR_RETURN(begin, ParsePageToken(scope, request.page_token()));
-  }
+  ASSIGN_OR_RETURN(const std::optional<PagePosition> after,
+                   ParsePageToken(scope, request.page_token()));
   ASSIGN_OR_RETURN(const auto resolved, headers.Get(artifact));
   const auto& tensors = resolved->header.tensors;
   const int64_t count = static_cast<int64_t>(tensors.size());
+  const int64_t begin = after ? std::clamp<int64_t>(after->sequence, 0, count) : 0;
   const int64_t end = std::min(count, begin + size);
   v1::ListTensorsResponse response;
   for (int64_t i = begin; i < end; ++i) {
@@ -112,7 +111,7 @@ absl::StatusOr<v1::ListTensorsResponse> ListTensors(Store& store, HeaderCache& h
     for (const int64_t dimension : tensors[i].shape) tensor->add_shape(dimension);
     tensor->set_file(resolved->file_of.at(tensors[i].name));
   }
-  if (end < count) response.set_next_page_token(PageToken(scope, end));
+  if (end < count) response.set_next_page_token(PageToken(scope, {.sequence = end}));
   return response;
 }
 

@@ -11,7 +11,6 @@
 #include "core/base/status_macros.h"
 #include "server/store/alias_rows.h"
 #include "server/store/messages.h"
-#include "server/store/page.h"
 
 namespace radiograph {
 namespace {
@@ -24,12 +23,6 @@ bool IsArtifactName(absl::string_view name) {
          std::all_of(name.begin(), name.end(), [](char c) {
            return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '/' || c == '-';
          });
-}
-
-absl::Status CheckName(absl::string_view name) {
-  if (IsArtifactName(name)) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("'", absl::CHexEscape(name.substr(0, 200)),
-                                                 "' is no name: 1..128 of [A-Za-z0-9._/-]"));
 }
 
 // What makes two versions of a name the same: all that the caller gave. The order of the files is
@@ -125,11 +118,17 @@ absl::StatusOr<v1::Artifact> FindArtifact(Connection& connection, const std::str
 
 }  // namespace
 
+absl::Status CheckArtifactName(absl::string_view name) {
+  if (IsArtifactName(name)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("'", absl::CHexEscape(name.substr(0, 200)),
+                                                 "' is no name: 1..128 of [A-Za-z0-9._/-]"));
+}
+
 absl::StatusOr<ArtifactRef> ParseArtifactRef(absl::string_view text) {
   ArtifactRef ref;
   const size_t at = text.find_first_of("@:");
   ref.name = std::string(text.substr(0, at));
-  RETURN_IF_ERROR(CheckName(ref.name));
+  RETURN_IF_ERROR(CheckArtifactName(ref.name));
   if (at == absl::string_view::npos) return ref;
   if (text[at] == ':') {
     ref.alias = std::string(text.substr(at + 1));
@@ -145,7 +144,7 @@ absl::StatusOr<ArtifactRef> ParseArtifactRef(absl::string_view text) {
 }
 
 absl::StatusOr<v1::Artifact> Catalogue::Create(const std::string& tenant, v1::Artifact artifact) {
-  RETURN_IF_ERROR(CheckName(artifact.name()));
+  RETURN_IF_ERROR(CheckArtifactName(artifact.name()));
   const std::string content = ContentDigest(artifact);
   RETURN_IF_ERROR(database_->Write([&](Connection& connection) -> absl::Status {
     ASSIGN_OR_RETURN(bool found, FindSame(connection, tenant, content, artifact));
@@ -172,41 +171,6 @@ absl::StatusOr<v1::Artifact> Catalogue::Get(const std::string& tenant, absl::str
     return artifact.status();
   }));
   return artifact;
-}
-
-absl::StatusOr<v1::ListArtifactsResponse> Catalogue::List(const std::string& tenant,
-                                                          const v1::ListArtifactsRequest& request) {
-  if (!request.name().empty()) RETURN_IF_ERROR(CheckName(request.name()));
-  const std::string scope = absl::StrCat("artifacts ", request.kind(), " ", request.name());
-  ASSIGN_OR_RETURN(int64_t size, PageSize(request.page_size()));
-  ASSIGN_OR_RETURN(int64_t last, ParsePageToken(scope, request.page_token()));
-  v1::ListArtifactsResponse response;
-  RETURN_IF_ERROR(database_->Read([&](Connection& connection) -> absl::Status {
-    Statement& rows =
-        request.name().empty()
-            ? connection.Prepare(
-                  "SELECT sequence, record FROM artifact AS a WHERE sequence < ?1 "
-                  "AND (?2 = 0 OR kind = ?2) AND tenant = ?3 AND version = "
-                  "(SELECT max(version) FROM artifact WHERE tenant = ?3 AND name = a.name) "
-                  "ORDER BY sequence DESC")
-            : connection.Prepare(
-                  "SELECT sequence, record FROM artifact WHERE sequence < ?1 "
-                  "AND (?2 = 0 OR kind = ?2) AND tenant = ?3 AND name = ?4 ORDER BY version DESC");
-    rows.Bind(1, last).Bind(2, request.kind()).Bind(3, tenant);
-    if (!request.name().empty()) rows.Bind(4, request.name());
-    for (size_t bytes = 0;;) {
-      ASSIGN_OR_RETURN(bool found, rows.Step());
-      if (!found) return absl::OkStatus();
-      if (response.artifacts_size() == size || bytes >= kPageBytesMax) break;
-      RETURN_IF_ERROR(ParseRecord(rows.Blob(1), *response.add_artifacts()));
-      RETURN_IF_ERROR(AddAliases(connection, tenant, *response.mutable_artifacts()->rbegin()));
-      bytes += rows.Blob(1).size();
-      last = rows.Int(0);
-    }
-    response.set_next_page_token(PageToken(scope, last));
-    return absl::OkStatus();
-  }));
-  return response;
 }
 
 absl::Status Catalogue::Delete(const std::string& tenant, absl::string_view text,

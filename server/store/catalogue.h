@@ -22,6 +22,7 @@ struct ArtifactRef {
   std::string alias;
 };
 // INVALID_ARGUMENT that says what is wrong with the text.
+absl::Status CheckArtifactName(absl::string_view name);
 absl::StatusOr<ArtifactRef> ParseArtifactRef(absl::string_view text);
 
 // Names, versions and references are a tenant's own.
@@ -37,7 +38,9 @@ class Catalogue {
   absl::StatusOr<v1::Artifact> Create(const std::string& tenant, v1::Artifact artifact);
   // With the aliases that point at it. NOT_FOUND names the ref.
   absl::StatusOr<v1::Artifact> Get(const std::string& tenant, absl::string_view ref);
-  // Newest first; all versions of a name, or the newest version of every name.
+  // All versions of a name, or the newest version of every name; of these the ones for which the
+  // filter (message_filter.h) holds. Newest first, or oldest first when order_by is create_time. A
+  // page may be short and yet have a next one.
   absl::StatusOr<v1::ListArtifactsResponse> List(const std::string& tenant,
                                                  const v1::ListArtifactsRequest& request);
   // `ref` is NAME@VERSION. ABORTED when `etag` is given and another; FAILED_PRECONDITION naming an

@@ -119,17 +119,23 @@ Connection::~Connection() {
   sqlite3_close(database_);
 }
 
+Statement Connection::Compile(absl::string_view sql, unsigned int flags) {
+  Statement statement;
+  statement.database_ = database_;
+  int code = sqlite3_prepare_v3(database_, sql.data(), static_cast<int>(sql.size()), flags,
+                                &statement.statement_, nullptr);
+  if (code != SQLITE_OK) statement.error_ = SqliteStatus(database_, absl::StrCat("prepare ", sql));
+  return statement;
+}
+
+Statement Connection::PrepareOnce(absl::string_view sql) { return Compile(sql, 0); }
+
 Statement& Connection::Prepare(absl::string_view sql) {
-  auto [entry, is_new] = statements_.try_emplace(sql);
-  Statement& statement = entry->second;
-  if (is_new) {
-    statement.database_ = database_;
-    int code = sqlite3_prepare_v3(database_, sql.data(), static_cast<int>(sql.size()),
-                                  SQLITE_PREPARE_PERSISTENT, &statement.statement_, nullptr);
-    if (code != SQLITE_OK)
-      statement.error_ = SqliteStatus(database_, absl::StrCat("prepare ", sql));
-    return statement;
+  auto found = statements_.find(sql);
+  if (found == statements_.end()) {
+    return statements_.try_emplace(sql, Compile(sql, SQLITE_PREPARE_PERSISTENT)).first->second;
   }
+  Statement& statement = found->second;
   if (statement.statement_ == nullptr) return statement;  // keeps the error of its first Prepare
   statement.error_ = absl::OkStatus();
   sqlite3_reset(statement.statement_);

@@ -64,6 +64,9 @@ class Connection {
   // The statement for `sql` (a literal), reset and unbound, prepared at its first use. An SQL error
   // comes out of its Step.
   Statement& Prepare(absl::string_view sql);
+  // The same for an `sql` that will hardly come again: it is forgotten with the statement, which
+  // ends before the connection does.
+  Statement PrepareOnce(absl::string_view sql);
   // Statements without rows or values, separated by semicolons.
   absl::Status Execute(const char* sql);
   // Ends all statements that were left in the middle of their rows: they would hold a snapshot.
@@ -78,6 +81,7 @@ class Connection {
 
  private:
   explicit Connection(sqlite3* database) : database_(database) {}
+  Statement Compile(absl::string_view sql, unsigned int flags);
   sqlite3* database_;
   absl::node_hash_map<std::string, Statement> statements_;
 };

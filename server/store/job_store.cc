@@ -8,7 +8,6 @@
 #include "core/base/status_macros.h"
 #include "server/store/job_rows.h"
 #include "server/store/messages.h"
-#include "server/store/page.h"
 
 namespace radiograph {
 
@@ -60,40 +59,6 @@ absl::StatusOr<std::optional<JobRow>> JobStore::FindRequest(const std::string& t
     return row.status();
   }));
   return row;
-}
-
-absl::StatusOr<v1::ListJobsResponse> JobStore::List(const std::string& tenant,
-                                                    const v1::ListJobsRequest& request,
-                                                    absl::FunctionRef<void(JobRow&)> fill) {
-  const std::string scope = absl::StrCat("jobs ", tenant, " ", request.state());
-  ASSIGN_OR_RETURN(int64_t size, PageSize(request.page_size()));
-  ASSIGN_OR_RETURN(int64_t last, ParsePageToken(scope, request.page_token()));
-  v1::ListJobsResponse response;
-  RETURN_IF_ERROR(database_->Read([&](Connection& connection) -> absl::Status {
-    Statement& rows =
-        request.state() == v1::JOB_STATE_UNSPECIFIED
-            ? connection.Prepare(
-                  "SELECT " RADIOGRAPH_JOB_COLUMNS
-                  " FROM job WHERE tenant = ?2 AND sequence < ?1 ORDER BY sequence DESC")
-            : connection.Prepare("SELECT " RADIOGRAPH_JOB_COLUMNS
-                                 " FROM job WHERE tenant = ?2 AND sequence < ?1 AND state = ?3 "
-                                 "ORDER BY sequence DESC");
-    rows.Bind(1, last).Bind(2, tenant);
-    if (request.state() != v1::JOB_STATE_UNSPECIFIED) rows.Bind(3, request.state());
-    for (size_t bytes = 0;;) {
-      ASSIGN_OR_RETURN(std::optional<JobRow> row, NextJobRow(rows));
-      if (!row) return absl::OkStatus();
-      if (response.jobs_size() == size || bytes >= kPageBytesMax) break;
-      for (v1::Attempt& attempt : *row->job.mutable_attempts()) attempt.clear_stderr_tail();
-      fill(*row);
-      bytes += row->job.ByteSizeLong();
-      last = row->sequence;
-      *response.add_jobs() = std::move(row->job);
-    }
-    response.set_next_page_token(PageToken(scope, last));
-    return absl::OkStatus();
-  }));
-  return response;
 }
 
 absl::Status JobStore::ForEach(v1::JobState state, absl::FunctionRef<void(JobRow)> use) {

@@ -115,7 +115,11 @@ class JobStore {
   absl::StatusOr<std::string> RequestText(const JobRow& row);
   // Runs `body`, which must not write, on a snapshot.
   absl::Status Read(absl::FunctionRef<absl::Status(JobTransaction&)> body);
-  // Newest first. The attempts' stderr tails are left out. `fill` may complete each row's job.
+  // What the request's filter and order say (message_filter.h, job_scan.h). A page may hold fewer
+  // jobs than asked, or none, and yet a token to go on with: a call looks at so many rows only. A
+  // job that is there all the time is listed once, whatever comes and goes meanwhile; by end_time,
+  // one that ends meanwhile may be missed. The attempts' stderr tails are left out. `fill` may
+  // complete each row's job.
   absl::StatusOr<v1::ListJobsResponse> List(const std::string& tenant,
                                             const v1::ListJobsRequest& request,
                                             absl::FunctionRef<void(JobRow&)> fill);

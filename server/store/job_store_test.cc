@@ -290,7 +290,7 @@ TEST_F(JobStoreTest, ListsByStateNewestFirstAndStableWhenJobsCome) {
     Insert(row);
   }
   v1::ListJobsRequest request;
-  request.set_state(v1::FAILED);
+  request.set_filter("state = FAILED");
   request.set_page_size(2);
   ASSERT_OK_AND_ASSIGN(auto page, jobs().List(kDefaultTenant, request, [](JobRow&) {}));
   ASSERT_EQ(page.jobs_size(), 2);

@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
+#include "server/store/job_columns.h"
 #include "server/store/job_rows.h"
 #include "server/store/job_store.h"
 #include "server/store/messages.h"
@@ -30,14 +31,15 @@ absl::Status WriteRow(Connection& connection, const JobRow& row) {
   return connection
       .Prepare(
           "UPDATE job SET state = ?, lease_token = ?, embedded = ?, events = ?, merged_into = ?, "
-          "record = ? WHERE sequence = ?")
+          "end_time = ?, record = ? WHERE sequence = ?")
       .Bind(1, row.job.state())
       .Bind(2, row.lease_token)
       .Bind(3, row.embedded)
       .Bind(4, row.events)
       .Bind(5, row.job.merged_into())
-      .BindBlob(6, row.job.SerializeAsString())
-      .Bind(7, row.sequence)
+      .Bind(6, NanosOf(row.job.end_time()))
+      .BindBlob(7, row.job.SerializeAsString())
+      .Bind(8, row.sequence)
       .Run();
 }
 
@@ -46,7 +48,8 @@ absl::Status InsertRow(Connection& connection, const JobRow& row) {
       .Prepare(
           "INSERT INTO job (id, tenant, state, analysis, version, device_kind, memory, "
           "planned_seconds, request_id, request_digest, cache_key, merged_into, lease_token, "
-          "embedded, events, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0, 0, ?)")
+          "embedded, events, create_time, end_time, record) "
+          "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0, 0, ?, ?, ?)")
       .Bind(1, row.job.id())
       .Bind(2, row.job.tenant())
       .Bind(3, row.job.state())
@@ -59,7 +62,9 @@ absl::Status InsertRow(Connection& connection, const JobRow& row) {
       .Bind(10, row.request_digest)
       .Bind(11, row.cacheable)
       .Bind(12, row.job.merged_into())
-      .BindBlob(13, row.job.SerializeAsString())
+      .Bind(13, NanosOf(row.job.create_time()))
+      .Bind(14, NanosOf(row.job.end_time()))
+      .BindBlob(15, row.job.SerializeAsString())
       .Run();
 }
 
@@ -188,6 +193,7 @@ absl::Status JobTransaction::Insert(JobRow row, v1::JobEvent event, const std::s
   row.events = 0;
   RETURN_IF_ERROR(InsertRow(connection_, row));
   row.sequence = connection_.last_row();
+  RETURN_IF_ERROR(InsertLabels(connection_, row.job, row.sequence));
   RETURN_IF_ERROR(InsertEvent(connection_, row, std::move(event)));
   RETURN_IF_ERROR(WriteRow(connection_, row));
   RETURN_IF_ERROR(connection_.Prepare("INSERT INTO job_request_text (job, text) VALUES (?, ?)")
@@ -215,6 +221,7 @@ absl::Status JobTransaction::Put(JobRow row, v1::JobEvent event) {
 }
 
 absl::Status JobTransaction::Delete(const JobRow& row) {
+  RETURN_IF_ERROR(DeleteLabels(connection_, row.job, row.sequence));
   for (const char* sql :
        {"DELETE FROM event WHERE job = ?", "DELETE FROM job_request_text WHERE job = ?",
         "DELETE FROM job WHERE sequence = ?"}) {

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
+#include "server/store/job_columns.h"
 
 namespace radiograph {
 namespace {
@@ -168,9 +169,27 @@ constexpr char kAliases[] = R"sql(
   ) WITHOUT ROWID;
 )sql";
 
+// What lists of jobs are filtered and ordered by; FillJobColumns fills it.
+constexpr char kListing[] = R"sql(
+  ALTER TABLE job ADD COLUMN create_time INTEGER NOT NULL DEFAULT 0;  -- nanoseconds since 1970
+  ALTER TABLE job ADD COLUMN end_time INTEGER NOT NULL DEFAULT 0;     -- 0: has not ended
+  DROP INDEX job_tenant;
+  CREATE INDEX job_created ON job (tenant, create_time);
+  CREATE INDEX job_ended ON job (tenant, end_time);
+  CREATE INDEX job_state_created ON job (tenant, state, create_time);
+  CREATE TABLE job_label (
+    tenant TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    create_time INTEGER NOT NULL,    -- of the job
+    job INTEGER NOT NULL,
+    PRIMARY KEY (tenant, key, value, create_time, job)
+  ) WITHOUT ROWID;
+)sql";
+
 // Script i leads from version i to version i + 1. A script is never changed once it has landed.
 constexpr const char* kScripts[] = {kFirst, kTenants, kChains, kOwners, kRetention,
-                                    kKeepsakes, kAliases};
+                                    kKeepsakes, kAliases, kListing};
 static_assert(kSchemaVersion == std::size(kScripts));
 
 }  // namespace
@@ -188,6 +207,7 @@ absl::Status MigrateSchema(Connection& connection, int64_t newest) {
   for (; version < newest; ++version) {
     RETURN_IF_ERROR(connection.Execute("BEGIN IMMEDIATE"));
     RETURN_IF_ERROR(connection.Execute(kScripts[version]));
+    if (kScripts[version] == kListing) RETURN_IF_ERROR(FillJobColumns(connection));
     RETURN_IF_ERROR(
         connection.Execute(absl::StrCat("PRAGMA user_version = ", version + 1).c_str()));
     RETURN_IF_ERROR(connection.Execute("COMMIT"));

@@ -125,7 +125,9 @@ absl::Status MeasureQueue(const std::string& bin, const std::string& model,
   const absl::Time claiming = absl::Now();
   RETURN_IF_ERROR(ClaimAndComplete(server, result[0], clients, jobs));
   const double claim_seconds = Seconds(claiming);
-  ASSIGN_OR_RETURN(const std::vector<v1::Job> ended, server.client->ListJobs(v1::SUCCEEDED));
+  v1::ListJobsRequest succeeded;
+  succeeded.set_filter("state = SUCCEEDED");
+  ASSIGN_OR_RETURN(const std::vector<v1::Job> ended, server.client->ListJobs(succeeded));
   if (static_cast<int64_t>(ended.size()) != jobs) {
     return absl::InternalError(absl::StrCat(ended.size(), " of ", jobs, " jobs have succeeded"));
   }
@@ -172,7 +174,9 @@ absl::Status MeasureRecovery(const std::string& bin, const std::string& parent,
     ASSIGN_OR_RETURN(Server server, StartServer(bin, state.path(), "none"));
     opens.push_back(Seconds(begin));
     if (i > 0) continue;
-    ASSIGN_OR_RETURN(const std::vector<v1::Job> queued, server.client->ListJobs(v1::QUEUED));
+    v1::ListJobsRequest waiting;
+    waiting.set_filter("state = QUEUED");
+    ASSIGN_OR_RETURN(const std::vector<v1::Job> queued, server.client->ListJobs(waiting));
     if (absl::StrCat(queued.size()) != jobs) {
       return absl::InternalError(absl::StrCat(queued.size(), " of ", jobs, " jobs are there"));
     }

@@ -22,6 +22,7 @@
 #include "server/jobs/errands.h"
 #include "server/jobs/jobs.h"
 #include "server/store/collector.h"
+#include "server/store/messages.h"
 #include "server/store/store.h"
 
 namespace radiograph {
@@ -143,33 +144,128 @@ BENCHMARK(ClaimAndComplete)
     ->Iterations(1)
     ->UseRealTime();
 
-// One server with 100,000 jobs for all that reads.
-Server& Full(std::string* id = nullptr) {
+// A job as they are: with its input, parameters and an attempt, some 1.5 KiB.
+v1::Job StoredJob(int number, absl::Time now) {
+  v1::Job job;
+  job.set_id(absl::StrCat("job-", number));
+  job.set_tenant(kDefaultTenant);
+  job.set_analysis("bilinear.spectrum");
+  job.set_analysis_version(1);
+  job.set_state(number % 100 == 0 ? v1::QUEUED : number % 10 == 0 ? v1::FAILED : v1::SUCCEEDED);
+  job.set_seed(number);
+  (*job.mutable_labels())["team"] = absl::StrCat("team-", number % 10);
+  (*job.mutable_labels())["run"] = absl::StrCat("run-", number % 1000);
+  v1::Artifact& model = *(*job.mutable_inputs())["model"].add_artifacts();
+  model.set_name("digits");
+  model.set_version(number % 50 + 1);
+  model.set_digest(Sha256Hex(absl::StrCat(number % 50)));
+  for (const char* key : {"family", "d_model", "activation", "layers", "bias", "normalisation"}) {
+    (*model.mutable_architecture()->mutable_fields())[key].set_string_value("bilinear, as ever");
+    (*job.mutable_params()->mutable_fields())[key].set_number_value(number);
+  }
+  for (int i = 0; i < 3; ++i) {
+    v1::ArtifactFile& file = *model.add_files();
+    file.set_name(absl::StrCat("model-", i, ".safetensors"));
+    file.mutable_blob()->set_sha256(model.digest());
+  }
+  v1::Attempt& attempt = *job.add_attempts();
+  attempt.set_slot("worker/cpu");
+  attempt.set_outcome("SUCCEEDED");
+  attempt.mutable_engine()->set_device_model("a processor");
+  *job.mutable_create_time() = ToTimestamp(now);
+  if (job.state() != v1::QUEUED) *job.mutable_end_time() = ToTimestamp(now + absl::Seconds(1));
+  return job;
+}
+
+constexpr int kStored = 100'000;
+const absl::Time kFirst = absl::FromUnixSeconds(1'767'225'600);  // a job a second from 2026 on
+
+// One server with so many jobs for all that reads.
+Server& Full() {
   static Server* server = [] {
     auto* made = new Server;
-    made->Fill(64, 100'000);
+    constexpr int kTogether = 1000;
+    for (int first = 0; first < kStored; first += kTogether) {
+      absl::Notification done;
+      made->store->jobs.Transact(
+          [first](JobTransaction& transaction) -> absl::Status {
+            for (int number = first; number < first + kTogether; ++number) {
+              JobRow row;
+              row.job = StoredJob(number, kFirst + absl::Seconds(number));
+              v1::JobEvent event;
+              *event.mutable_time() = row.job.create_time();
+              absl::Status inserted = transaction.Insert(row, event, std::string(2000, 'x'));
+              if (!inserted.ok()) return inserted;
+            }
+            return absl::OkStatus();
+          },
+          [&done](const JobStore::Changes& changes) {
+            Check(changes.status());
+            done.Notify();
+          });
+      done.WaitForNotification();
+    }
     return made;
   }();
-  static const std::string last = server->Create();
-  if (id != nullptr) *id = last;
   return *server;
 }
 
+// Runs it again and again; tells the median and the 99th percentile beside the mean.
+template <typename Body>
+void Percentiles(benchmark::State& state, Body body) {
+  std::vector<double> times;
+  for (auto _ : state) {
+    const absl::Time begin = absl::Now();
+    body();
+    times.push_back(absl::ToDoubleMicroseconds(absl::Now() - begin));
+  }
+  std::sort(times.begin(), times.end());
+  state.counters["p50_us"] = times[times.size() / 2];
+  state.counters["p99_us"] = times[times.size() * 99 / 100];
+}
+
 void GetAmong100000Jobs(benchmark::State& state) {
-  std::string id;
-  Server& server = Full(&id);
-  for (auto _ : state) benchmark::DoNotOptimize(Get(server.jobs->Get({kDefaultTenant, id})));
+  Server& server = Full();
+  int number = 0;
+  Percentiles(state, [&] {
+    number = (number + 7919) % kStored;
+    benchmark::DoNotOptimize(
+        Get(server.jobs->Get({kDefaultTenant, absl::StrCat("job-", number)})));
+  });
 }
 BENCHMARK(GetAmong100000Jobs)->Unit(benchmark::kMicrosecond);
 
-void ListPageOf50Among100000Jobs(benchmark::State& state) {
+// The first page of 50; `all`: every page, to the end.
+void ListPage(benchmark::State& state, const std::string& filter, const std::string& order,
+              bool all) {
   Server& server = Full();
   v1::ListJobsRequest request;
-  request.set_state(v1::QUEUED);
-  request.set_page_token(Get(server.jobs->List(kDefaultTenant, request)).next_page_token());
-  for (auto _ : state) benchmark::DoNotOptimize(Get(server.jobs->List(kDefaultTenant, request)));
+  request.set_filter(filter);
+  request.set_order_by(order);
+  int64_t found = 0, calls = 0;
+  Percentiles(state, [&] {
+    request.clear_page_token();
+    do {
+      const v1::ListJobsResponse page = Get(server.jobs->List(kDefaultTenant, request));
+      found += page.jobs_size();
+      ++calls;
+      request.set_page_token(page.next_page_token());
+    } while (all && !request.page_token().empty());
+  });
+  state.counters["found"] = static_cast<double>(found) / static_cast<double>(state.iterations());
+  state.counters["calls"] = static_cast<double>(calls) / static_cast<double>(state.iterations());
 }
-BENCHMARK(ListPageOf50Among100000Jobs)->Unit(benchmark::kMicrosecond);
+constexpr char kLate[] = "state = FAILED AND create_time > \"2026-01-02T00:00:00Z\"";
+BENCHMARK_CAPTURE(ListPage, newest, "", "", false)->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(ListPage, label, "labels.run = run-77", "", false)->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(ListPage, state_and_time, kLate, "", false)->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(ListPage, last_ended, "end_time:*", "end_time desc", false)
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(ListPage, nothing_by_a_text_in_the_record,
+                  "inputs.*.artifacts.digest:\"nowhere to be found\"", "", true)
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(ListPage, one_by_a_number_in_the_record, "seed = 4711", "", true)
+    ->Unit(benchmark::kMillisecond);
 
 void SnapshotOf100000Jobs(benchmark::State& state) {
   Server& server = Full();

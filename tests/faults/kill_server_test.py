@@ -55,8 +55,8 @@ class KillServer(programs.Case):
     def live_jobs(self, connection):
         """What can be seen of them, to be compared."""
         return [(job.id, job.state, job.progress, len(job.attempts), job.pending_reason)
-                for state in (wire.jobs.QUEUED, wire.jobs.RUNNING)
-                for job in connection.jobs.List(wire.jobs.ListJobsRequest(state=state, page_size=100)).jobs]
+                for state in ("QUEUED", "RUNNING")
+                for job in connection.jobs.List(wire.jobs.ListJobsRequest(filter=f"state = {state}", page_size=100)).jobs]
 
     def settle(self, connection):
         """Until all jobs have ended. None may be stuck: something must happen to those that are left."""

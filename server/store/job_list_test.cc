@@ -160,7 +160,6 @@ class Dice {
            : op == "!=" ? a != b
                         : a == b;
   }
-  static absl::Time TimeOf(const google::protobuf::Timestamp& time) { return FromTimestamp(time); }
 
   std::pair<std::string, Says> Comparison() {
     const std::string op = Of({"=", "!=", "<", "<=", ">", ">=", ":"});
@@ -213,10 +212,10 @@ class Dice {
     switch (Roll(9)) {
       case 0:
         return {absl::StrCat("create_time ", op, " ", text),
-                [=](const v1::Job& job) { return Compare(TimeOf(job.create_time()), op, time); }};
+                [=](const v1::Job& job) { return Compare(FromTimestamp(job.create_time()), op, time); }};
       case 1:
         return {absl::StrCat("end_time ", op, " ", text), [=](const v1::Job& job) {
-                  return job.has_end_time() ? Compare(TimeOf(job.end_time()), op, time)
+                  return job.has_end_time() ? Compare(FromTimestamp(job.end_time()), op, time)
                                             : op == "!=";
                 }};
       case 2:

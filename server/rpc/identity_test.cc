@@ -1,8 +1,6 @@
 // Every RPC that reflection tells of, asked by everybody: without a token, with one that nobody
 // has, with each scope, and by another tenant. What each is answered stands in one table.
 #include <grpcpp/client_context.h>
-#include <grpcpp/impl/client_unary_call.h>
-#include <grpcpp/support/byte_buffer.h>
 
 #include <functional>
 #include <optional>
@@ -11,7 +9,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "core/base/digest.h"
-#include "google/protobuf/descriptor.h"
 #include "radiograph/v1/analyses.grpc.pb.h"
 #include "radiograph/v1/artifacts.grpc.pb.h"
 #include "radiograph/v1/blobs.grpc.pb.h"
@@ -22,6 +19,7 @@
 #include "server/rpc/rpc_metrics.h"
 #include "server/rpc/server.h"
 #include "server/rpc/status.h"
+#include "server/rpc/test_call.h"
 #include "server/rpc/test_store.h"
 
 namespace radiograph {
@@ -158,7 +156,6 @@ class IdentityTest : public testing::StoreTest {
   void AddJobs(std::map<std::string, Call>& calls);
   void AddWorkers(std::map<std::string, Call>& calls);
   void AddServer(std::map<std::string, Call>& calls);
-  std::set<std::string> MethodsByReflection();
 
   std::unique_ptr<Tokens> tokens_;
   std::optional<Authorization> authorization_;
@@ -409,35 +406,6 @@ std::map<std::string, IdentityTest::Call> IdentityTest::Calls() {
   return calls;
 }
 
-// The services by reflection (its messages by hand: field 7 asks for all, and the names of ours
-// stand in the answer), their methods by their descriptors.
-std::set<std::string> IdentityTest::MethodsByReflection() {
-  grpc::ClientContext context;
-  const grpc::internal::RpcMethod rpc(
-      "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-      grpc::internal::RpcMethod::NORMAL_RPC, channel_);
-  grpc::Slice slice("\x3a\x01*");
-  const grpc::ByteBuffer request(&slice, 1);
-  grpc::ByteBuffer response;
-  EXPECT_OK(FromGrpc(grpc::internal::BlockingUnaryCall<grpc::ByteBuffer, grpc::ByteBuffer,
-                                                       grpc::ByteBuffer, grpc::ByteBuffer>(
-      channel_.get(), rpc, &context, request, &response)));
-  EXPECT_TRUE(response.DumpToSingleSlice(&slice).ok());
-  const std::string text(reinterpret_cast<const char*>(slice.begin()), slice.size());
-  std::set<std::string> methods;
-  for (size_t at = text.find("radiograph.v1."); at != text.npos;
-       at = text.find("radiograph.v1.", at + 1)) {
-    const size_t size = static_cast<unsigned char>(text[at - 1]);  // of a short string
-    const auto* service = google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(
-        text.substr(at, size));
-    EXPECT_NE(service, nullptr) << text.substr(at, size);
-    for (int i = 0; service != nullptr && i < service->method_count(); ++i) {
-      methods.insert(absl::StrCat(service->name(), ".", service->method(i)->name()));
-    }
-  }
-  return methods;
-}
-
 // `scopes`: whose tokens may call it at all. `right`: what kOwner is answered who may, or a worker
 // where only he may. `other`: what kOther's admin is answered.
 struct Cell {
@@ -496,7 +464,7 @@ TEST_F(IdentityTest, EveryRpcAnswersEverybodyAsTheTableSays) {
     token_ = absl::StrCat(kOther, "-admin");
     EXPECT_EQ(call().Word(), cell.other) << cell.method << " by another tenant";
   }
-  EXPECT_EQ(in_table, MethodsByReflection());
+  EXPECT_EQ(in_table, testing::MethodsByReflection(channel_));
 }
 
 // A job of the other tenant with the same name, work and request_id is a job of its own.

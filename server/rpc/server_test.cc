@@ -4,9 +4,7 @@
 #include <google/rpc/error_details.pb.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>
-#include <grpcpp/impl/client_unary_call.h>
 #include <grpcpp/security/credentials.h>
-#include <grpcpp/support/byte_buffer.h>
 
 #include <optional>
 #include <set>
@@ -23,6 +21,7 @@
 #include "server/rpc/artifacts.h"
 #include "server/rpc/services.h"
 #include "server/rpc/status.h"
+#include "server/rpc/test_call.h"
 #include "server/rpc/test_store.h"
 
 namespace radiograph {
@@ -31,6 +30,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using testing::CallBytes;
 using testing::StatusIs;
 
 constexpr char kToken[] = "the agent's token";
@@ -75,20 +75,6 @@ class RpcServerTest : public testing::StoreTest {
     const absl::Status status = FromGrpc((stub.*method)(&context, request, &response));
     if (!status.ok()) return status;
     return response;
-  }
-  // For services whose messages aren't ours: one message there, one back. The message of an error.
-  std::string CallBytes(const char* method, const std::string& message) {
-    grpc::ClientContext context;
-    const grpc::internal::RpcMethod rpc(method, grpc::internal::RpcMethod::NORMAL_RPC, channel_);
-    grpc::Slice slice(message);
-    const grpc::ByteBuffer request(&slice, 1);
-    grpc::ByteBuffer response;
-    const grpc::Status status =
-        grpc::internal::BlockingUnaryCall<grpc::ByteBuffer, grpc::ByteBuffer, grpc::ByteBuffer,
-                                          grpc::ByteBuffer>(channel_.get(), rpc, &context, request,
-                                                            &response);
-    if (!status.ok() || !response.DumpToSingleSlice(&slice).ok()) return status.error_message();
-    return std::string(reinterpret_cast<const char*>(slice.begin()), slice.size());
   }
   absl::StatusOr<v1::CreateJobResponse> CreateSpectrum(v1::CreateJobRequest request = {}) {
     request.set_analysis("bilinear.spectrum");
@@ -371,15 +357,14 @@ TEST_F(RpcServerTest, TheAgentsTokenSubmitsNothing) {
 
 // grpc.health.v1's messages by hand: field 1 of the answer is 1 (SERVING) or 2 (NOT_SERVING).
 TEST_F(RpcServerTest, HealthFollowsSetServing) {
-  EXPECT_EQ(CallBytes("/grpc.health.v1.Health/Check", ""), "\x08\x01");
+  EXPECT_EQ(CallBytes(channel_, "/grpc.health.v1.Health/Check", ""), "\x08\x01");
   server_->SetServing(false);
-  EXPECT_EQ(CallBytes("/grpc.health.v1.Health/Check", ""), "\x08\x02");
+  EXPECT_EQ(CallBytes(channel_, "/grpc.health.v1.Health/Check", ""), "\x08\x02");
 }
 
 TEST_F(RpcServerTest, ReflectionListsTheServices) {
-  // Field 7: list_services.
   const std::string services =
-      CallBytes("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "\x3a\x01*");
+      CallBytes(channel_, testing::kReflection, testing::kListServices);
   for (const char* name : {"Server", "Blobs", "Artifacts", "Analyses", "Jobs", "Workers"}) {
     EXPECT_THAT(services, HasSubstr(absl::StrCat("radiograph.v1.", name)));
   }

@@ -34,6 +34,9 @@ struct Orphans {
   const char* count;  // SQL
 };
 constexpr Orphans kOrphans[] = {
+    {"artifact_alias",
+     "SELECT count(*) FROM artifact_alias AS alias WHERE NOT EXISTS (SELECT 1 FROM artifact "
+     "WHERE tenant = alias.tenant AND name = alias.name AND version = alias.version)"},
     {"event", "SELECT count(*) FROM event WHERE job NOT IN (SELECT sequence FROM job)"},
     {"job_request_text",
      "SELECT count(*) FROM job_request_text WHERE job NOT IN (SELECT sequence FROM job)"},
@@ -213,8 +216,8 @@ class Checker {
             "removes it (radiograph doctor --collect)")));
       }
     }
-    if (error) return absl::UnavailableError(absl::StrCat("can't list ", blobs));
-    return absl::OkStatus();
+    if (!error || error == std::errc::no_such_file_or_directory) return absl::OkStatus();
+    return absl::UnavailableError(absl::StrCat("can't list ", blobs, ": ", error.message()));
   }
   absl::Status Foreign(const std::string& path) {
     return Found(MakeProblem("FILE_UNKNOWN", path, "is no file of Radiograph's; move it away"));

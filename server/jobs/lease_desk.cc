@@ -255,9 +255,10 @@ void LeaseDesk::Settle(Slot& slot) {
 absl::Duration LeaseDesk::AnswerBy(const Slot& slot) {
   const absl::Duration now = clock_->Monotonic();
   if (slot.last.answer_now()) return now;
+  const absl::Duration in_time = now + options_.lease_term / 3;
   const OpenLease* lease = LeaseOf(slot);
-  if (lease != nullptr && lease->cancel) return std::max(now, lease->cancel_told + kCancelRepeat);
-  return now + options_.lease_term / 3;
+  if (lease == nullptr || !lease->cancel) return in_time;
+  return std::clamp(lease->cancel_told + kCancelRepeat, now, in_time);
 }
 
 void LeaseDesk::Synchronize(v1::SynchronizeRequest request, bool embedded, std::stop_token stop,

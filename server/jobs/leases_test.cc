@@ -272,6 +272,26 @@ TEST_F(LeasesTest, AfterARestartTheServersOwnLeasesAreVoidAndBurnNothing) {
   }
 }
 
+TEST_F(LeasesTest, AStopThatTakesLongerThanALeaseDoesNotLoseIt) {
+  options_.lease_term = absl::Seconds(1);
+  Restart();
+  const std::string id = Create();
+  const v1::Lease lease = Take();
+  auto busy = Poll(Holder(lease, v1::BUSY));
+  ASSERT_OK(jobs_->Cancel(Key(id)));
+  Settle();
+  ASSERT_TRUE(busy->has_value());
+  EXPECT_TRUE((**busy)->cancel());
+  for (int i = 0; i < 10; ++i) {
+    auto stopping = Poll(Holder(lease, v1::BUSY));
+    Advance(absl::Milliseconds(350));
+    ASSERT_TRUE(stopping->has_value()) << i;
+    EXPECT_TRUE((**stopping)->cancel());
+  }
+  ASSERT_OK(Ask(Done(lease, "CANCELLED")));
+  EXPECT_EQ(Get(id).attempts(0).outcome(), "CANCELLED");
+}
+
 TEST_F(LeasesTest, ProgressIsStoredNowAndThenAndShownAtOnce) {
   const std::string id = Create();
   const v1::Lease lease = Take();

@@ -180,8 +180,10 @@ void CloseAttempt(v1::Job& job, const v1::AttemptReport& report, absl::Time now)
   }
   v1::Attempt& attempt = *job.mutable_attempts()->rbegin();
   *attempt.mutable_end_time() = ToTimestamp(now);
-  const bool late = report.outcome() == "CANCELLED" && job.deadline_exceeded();
-  attempt.set_outcome(late ? "DEADLINE" : report.outcome());
+  attempt.set_outcome(report.outcome());
+  if (report.outcome() == "CANCELLED" && !job.cancel_requested()) {  // its slot does not know why
+    attempt.set_outcome(job.deadline_exceeded() ? "DEADLINE" : "PREEMPTED");
+  }
   if (report.has_error()) *attempt.mutable_error() = report.error();
   attempt.set_help(report.help());
   attempt.set_needed_bytes(report.needed_bytes());

@@ -180,6 +180,7 @@ TEST_F(PolicyTest, ADrainedWorkerGetsNothingAndGivesBackAfterTheGrace) {
   ASSERT_OK(Ask(Done(lease, "CANCELLED")));
   const v1::Job job = Get(id);
   EXPECT_EQ(job.state(), v1::QUEUED);
+  EXPECT_EQ(job.attempts(0).outcome(), "PREEMPTED");
   EXPECT_FALSE(job.has_not_before());  // not burned
   EXPECT_FALSE(IsGivenWork("w/cpu"));
   EXPECT_TRUE(jobs_->ListWorkers(kDefaultTenant).workers(0).draining());

@@ -24,34 +24,28 @@ def seconds(later, earlier):
 
 
 class SlowWay:
-    """A way to a server that lets so many bytes of the answers through, and the rest when it is opened."""
+    """A way to a server on which answers come slowly until it is opened: weights take half a minute, polls go through."""
 
-    def __init__(self, endpoint, bytes_first):
+    BYTES, PAUSE_SECONDS = 4096, 0.02
+
+    def __init__(self, endpoint):
         self.server = endpoint.rsplit(":", 1)
-        self.left, self.is_open = bytes_first, False
-        self.changed = threading.Condition()
+        self.passed, self.opened = 0, threading.Event()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.endpoint = "127.0.0.1:%d" % self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def blocks(self):
-        with self.changed:
-            return self.left <= 0
-
-    def open(self):
-        with self.changed:
-            self.is_open = True
-            self.changed.notify_all()
-
     def close(self):
-        self.open()
+        self.opened.set()
         self.listener.close()
 
     def _accept(self):
         while True:
             try:
                 client = self.listener.accept()[0]
-                server = socket.create_connection(self.server)
+                server = socket.socket()
+                server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.BYTES)  # a poll stands behind little else
+                server.connect((self.server[0], int(self.server[1])))
             except OSError:
                 return
             threading.Thread(target=self._pass, args=(client, server, False), daemon=True).start()
@@ -59,12 +53,12 @@ class SlowWay:
 
     def _pass(self, source, sink, slowly):
         try:
-            while data := source.recv(65536):
-                with self.changed:
-                    self.left -= len(data) if slowly and len(data) > 4096 else 0  # the model; polls go through
-                    wait = slowly and self.left <= 0
-                    self.changed.wait_for(lambda: not wait or self.is_open)
+            while data := source.recv(self.BYTES):
                 sink.sendall(data)
+                if slowly:
+                    self.passed += len(data)
+                    if len(data) == self.BYTES:
+                        self.opened.wait(self.PAUSE_SECONDS)
         except OSError:
             pass
         for end in (source, sink):
@@ -134,11 +128,11 @@ class Stop(JobCase):
         """A job whose worker waits for the weights: (job, worker, the way on which they are)."""
         self.server = self.start_server("--devices=none")
         model = write_large_model(self.folder / "model.safetensors")
-        way = SlowWay(self.server.endpoint, bytes_first=64 * 1024)
+        way = SlowWay(self.server.endpoint)
         self.addCleanup(way.close)
         worker = self.start_worker(endpoint=way.endpoint)
         name = self.create(*SHORT, *flags, model=model)
-        self.until("the weights to be on their way", way.blocks)
+        self.until("the weights to be on their way", lambda: way.passed > 128 * 1024)
         self.assertNotIn("start_time", self.job(name)["attempts"][0])
         return name, worker, way
 
@@ -147,7 +141,7 @@ class Stop(JobCase):
         pid = self.compute(worker)
         job = self.cancel(name)
         self.assertEqual(outcomes(job), ["CANCELLED"])
-        way.open()
+        way.opened.set()
         self.assert_next_job_runs(worker, pid)
 
     def test_of_two_merged_jobs_one_is_cancelled_and_the_other_goes_on(self):
@@ -184,7 +178,7 @@ class Stop(JobCase):
         waiting = self.create(*SHORT, "--deadline", "1s")  # the only slot is taken
         self.assertEqual(outcomes(self.late(waiting)), [])
         self.assertEqual(outcomes(self.late(name)), ["DEADLINE"])
-        way.open()
+        way.opened.set()
         self.assert_next_job_runs(worker, self.compute(worker))
 
     def test_the_deadline_of_a_merged_job_is_its_own(self):

@@ -160,13 +160,15 @@ class WorkerFaults(JobCase):
             status = pathlib.Path(f"/proc/{pid}/status").read_text()
             [size] = [int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmSize:")]
             limit = size + room + self.random.randrange(room)
-            resource.prlimit(pid, resource.RLIMIT_AS, (limit, limit))
+            resource.prlimit(pid, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
             name = self.create("--seed", self.seed, *SHORT, model=model)
             answer = self.ask("jobs", "wait", name)
             self.assertEqual(answer.code, EXHAUSTED, f"{answer}\n{self.job(name)}")
             self.assertIn("out of memory", answer.error())
             self.assertIn("a smaller k (now 20)", answer.error())
+            resource.prlimit(pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
             job = self.assert_ended(name, "OUT_OF_MEMORY", last=None)
+            self.assertEqual(self.compute(self.worker), pid)  # it lives on
             [attempt] = job["attempts"]
             self.assertGreater(int(attempt["needed_bytes"]), limit)
             self.assertEqual(int(attempt["available_bytes"]), limit)

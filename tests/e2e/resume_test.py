@@ -67,7 +67,7 @@ class Resume(programs.Case):
             self.assertEqual((out / file).read_bytes(), (self.undisturbed / file).read_bytes(), file)
 
     def test_killed_compute_worker_and_server(self):
-        self.server = self.start_server("--devices=none", "--lease=2s")
+        self.server = self.start_server("--devices=none")
         self.start_worker()
         job = self.create()
         self.worker.wait_for("kept")
@@ -78,7 +78,7 @@ class Resume(programs.Case):
         self.start_worker()
         self.worker.wait_for("found_kept")
         self.worker.wait_for("kept")
-        self.restart_server("--devices=none", "--lease=2s")  # the worker's lease outlives it
+        self.restart_server("--devices=none")  # the worker's lease outlives it
         self.worker.wait_for("kept")
         self.check(job, [f"attempt {n + 1}: goes on from 'null_maxima' of attempt {n}" for n in (1, 2)])
         outcomes = [attempt["outcome"] for attempt in self.ask("jobs", "get", job, "-o", "json").json()["attempts"]]

@@ -144,6 +144,8 @@ BENCHMARK(ClaimAndComplete)
     ->Iterations(1)
     ->UseRealTime();
 
+constexpr int kModels = 50;
+
 // A job as they are: with its input, parameters and an attempt, some 1.5 KiB.
 v1::Job StoredJob(int number, absl::Time now) {
   v1::Job job;
@@ -157,8 +159,9 @@ v1::Job StoredJob(int number, absl::Time now) {
   (*job.mutable_labels())["run"] = absl::StrCat("run-", number % 1000);
   v1::Artifact& model = *(*job.mutable_inputs())["model"].add_artifacts();
   model.set_name("digits");
-  model.set_version(number % 50 + 1);
-  model.set_digest(Sha256Hex(absl::StrCat(number % 50)));
+  const std::string weights = absl::StrCat(number % kModels);
+  model.set_version(number % kModels + 1);
+  model.set_digest(Sha256Hex(weights));
   for (const char* key : {"family", "d_model", "activation", "layers", "bias", "normalisation"}) {
     (*model.mutable_architecture()->mutable_fields())[key].set_string_value("bilinear, as ever");
     (*job.mutable_params()->mutable_fields())[key].set_number_value(number);
@@ -167,6 +170,7 @@ v1::Job StoredJob(int number, absl::Time now) {
     v1::ArtifactFile& file = *model.add_files();
     file.set_name(absl::StrCat("model-", i, ".safetensors"));
     file.mutable_blob()->set_sha256(model.digest());
+    file.mutable_blob()->set_size(static_cast<int64_t>(weights.size()));
   }
   v1::Attempt& attempt = *job.add_attempts();
   attempt.set_slot("worker/cpu");
@@ -184,6 +188,9 @@ const absl::Time kFirst = absl::FromUnixSeconds(1'767'225'600);  // a job a seco
 Server& Full() {
   static Server* server = [] {
     auto* made = new Server;
+    for (int model = 0; model < kModels; ++model) {
+      Get(made->store->blobs->PutBytes(kDefaultTenant, absl::StrCat(model)));
+    }
     constexpr int kTogether = 1000;
     for (int first = 0; first < kStored; first += kTogether) {
       absl::Notification done;

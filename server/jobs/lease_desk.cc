@@ -87,14 +87,36 @@ void LeaseDesk::HearHolder(OpenLease& lease, const v1::SynchronizeRequest& reque
                 progress.phase() != lease.progress.phase() ||
                 progress.message() != lease.progress.message();
   lease.progress = progress;
-  if (!starts && (!lease.moved || now - lease.progress_stored < options_.progress_interval)) return;
-  lease.moved = false;
-  lease.started |= starts;
-  lease.progress_stored = now;
-  StoreProgress(lease, starts);
+  if (starts) {
+    lease.started = true;
+    return StoreProgress(lease, true);
+  }
+  if (lease.moved) StoreProgressInTime(lease);
+}
+
+// At most once in an interval; what comes too early is stored at its end, if nothing newer has
+// come.
+void LeaseDesk::StoreProgressInTime(OpenLease& lease) {
+  const absl::Duration due = lease.progress_stored + options_.progress_interval;
+  if (clock_->Monotonic() >= due) return StoreProgress(lease, false);
+  if (lease.progress_timer) return;
+  lease.progress_timer =
+      errands_->PostAt(due, [weak = weak_from_this(), token = lease.lease.token()] {
+        if (auto desk = weak.lock()) desk->ProgressIsDue(token);
+      });
+}
+
+void LeaseDesk::ProgressIsDue(const std::string& token) {
+  absl::MutexLock lock(&mu_);
+  auto found = leases_.find(token);
+  if (shut_down_ || found == leases_.end()) return;
+  found->second.progress_timer.reset();
+  if (found->second.moved && !found->second.ending) StoreProgressInTime(found->second);
 }
 
 void LeaseDesk::StoreProgress(OpenLease& lease, bool started) {
+  lease.progress_stored = clock_->Monotonic();
+  lease.moved = false;
   auto store = [this, token = lease.lease.token(), progress = lease.progress, started,
                 fetching = lease.fetching](JobTransaction& transaction) -> absl::Status {
     ASSIGN_OR_RETURN(JobRow row, transaction.GetLeased(token));

@@ -104,6 +104,7 @@ class LeaseDesk : public std::enable_shared_from_this<LeaseDesk> {
     v1::SlotProgress progress;
     absl::Duration progress_stored = -absl::InfiniteDuration();
     bool moved = false;  // since then
+    std::optional<Errands::Id> progress_timer;
     bool started = false;
     bool cancel = false;
     absl::Duration cancel_told = -absl::InfiniteDuration();
@@ -128,6 +129,8 @@ class LeaseDesk : public std::enable_shared_from_this<LeaseDesk> {
   void NoteEnd(Slot& slot, const std::string& job, absl::string_view outcome, bool sick)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void StoreProgress(OpenLease& lease, bool started) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void StoreProgressInTime(OpenLease& lease) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void ProgressIsDue(const std::string& token);
   void End(OpenLease& lease, v1::AttemptReport report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void WatchExpiry(OpenLease& lease, absl::Duration when) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool Fits(const Slot& slot, const JobNeeds& needs) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

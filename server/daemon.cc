@@ -23,6 +23,7 @@ namespace {
 constexpr int kPoolThreads = 4;
 constexpr absl::Duration kCollectFirst = absl::Minutes(5);  // after the start
 constexpr absl::Duration kCollectInterval = absl::Hours(1);
+constexpr absl::Duration kDiskLookInterval = absl::Seconds(1);
 constexpr absl::Duration kReloadInterval = absl::Seconds(1);  // of tokens and certificates
 
 // $0 version, $1 gRPC address, $2 rows of jobs.
@@ -140,6 +141,10 @@ Collector::Options Daemon::CollectorOptions() {
 absl::Status Daemon::OpenStore() {
   blob_options_.folder = options_.state;
   blob_options_.on_damaged = [this] { metrics_->FoundDamaged(); };
+  blob_options_.stored_bytes_max = options_.stored_bytes_max;
+  blob_options_.stored_bytes_per_tenant_max = options_.stored_bytes_per_tenant_max;
+  blob_options_.disk_free_bytes_min = options_.disk_min;
+  if (tokens_ == nullptr) blob_options_.uploads_per_tenant_max = blob_options_.uploads_max;
   ASSIGN_OR_RETURN(store_, Store::Open(blob_options_, &clock_, &disk_));
   pool_ = std::make_unique<Pool>(kPoolThreads);
   errands_ = std::make_unique<Errands>(&clock_);
@@ -148,6 +153,9 @@ absl::Status Daemon::OpenStore() {
   jobs_options_.on_state_replaced = [this](const std::string& sha256) {
     collector_->RemoveState(sha256);
   };
+  jobs_options_.queued_jobs_max = options_.queued_jobs_max;
+  jobs_options_.queued_jobs_per_tenant_max = options_.queued_jobs_per_tenant_max;
+  jobs_options_.running_jobs_per_tenant_max = options_.running_jobs_per_tenant_max;
   ASSIGN_OR_RETURN(jobs_, Jobs::Open(jobs_options_, store_.get(), &clock_, errands_.get(),
                                      WithLog(metrics_->Observer())));
   collector_ = std::make_unique<Collector>(
@@ -176,6 +184,23 @@ void Daemon::StartCollecting() {
   });
 }
 
+// Readiness follows the disk, also while nobody calls.
+void Daemon::ScheduleDiskLook() {
+  errands_->PostAt(clock_.Monotonic() + kDiskLookInterval, [this] {
+    ScheduleDiskLook();
+    pool_->Post([this] {
+      store_->blobs->space().Look();
+      SetServing();
+    });
+  });
+}
+
+// With the lock, so that a look that began before a drain does not end it.
+void Daemon::SetServing() {
+  absl::MutexLock lock(&serving_mu_);
+  if (!stopped_) rpc_->SetServing(!draining_ && !store_->blobs->space().low());
+}
+
 absl::Status Daemon::StartRpc() {
   headers_ = std::make_unique<HeaderCache>(store_->blobs.get());
   door_ = std::make_unique<Door>(Door::Options(), authorization_.get());
@@ -187,6 +212,7 @@ absl::Status Daemon::StartRpc() {
                                                .collector = collector_.get(),
                                                .clock = &clock_,
                                                .disk = &disk_});
+  backend_->on_exhausted = [this](absl::string_view reason) { metrics_->Exhausted(reason); };
   v1::ServerInfo& info = backend_->info;
   info.set_version(RADIOGRAPH_VERSION);
   info.set_build(build_.sha256);
@@ -203,6 +229,8 @@ absl::Status Daemon::StartRpc() {
   RpcServer::Options rpc{.listen = options_.listen, .tls = tls_.get(), .interceptors = {}};
   rpc.interceptors.push_back(rpc_metrics_->Interceptor());
   ASSIGN_OR_RETURN(rpc_, RpcServer::Start(std::move(rpc), backend_.get()));
+  SetServing();
+  ScheduleDiskLook();
   return absl::OkStatus();
 }
 
@@ -247,7 +275,7 @@ absl::Status Daemon::StartAgent() {
 
 void Daemon::Drain() {
   draining_ = true;
-  rpc_->SetServing(false);
+  SetServing();
   if (agent_ != nullptr) agent_->Drain(options_.grace);
   jobs_->Shutdown();
   rpc_->Shutdown(options_.grace);
@@ -258,6 +286,10 @@ Daemon::~Daemon() {
   http_.reset();
   agent_.reset();
   if (jobs_ != nullptr) jobs_->Shutdown();
+  {
+    absl::MutexLock lock(&serving_mu_);
+    stopped_ = true;
+  }
   rpc_.reset();
 }
 
@@ -266,14 +298,22 @@ HttpResponse Daemon::Metrics() {
   absl::StatusOr<int64_t> blob_bytes = store_->blobs->TotalBytes();
   if (!snapshot.ok() || !blob_bytes.ok())
     return {.code = 500, .body = "the store doesn't answer\n"};
-  return {.type = "text/plain; version=0.0.4; charset=utf-8",
-          .body = metrics_->Text(*snapshot, *blob_bytes)};
+  return {
+      .type = "text/plain; version=0.0.4; charset=utf-8",
+      .body = metrics_->Text(*snapshot, {.blob_bytes = *blob_bytes,
+                                         .disk_free_bytes = store_->blobs->space().free_bytes()})};
 }
 
 HttpResponse Daemon::Ready() {
   if (draining_) return {.code = 503, .body = "draining\n"};
   const absl::Status store = jobs_->Snapshot().status();
   if (!store.ok()) return {.code = 503, .body = "the store doesn't answer\n"};
+  const DiskSpace& space = store_->blobs->space();
+  if (space.low()) {
+    return {.code = 503,
+            .body = absl::StrCat("the disk is low: ", space.free_bytes(), " bytes are free, of ",
+                                 space.free_bytes_min(), " that must be; reads go on\n")};
+  }
   return {.body = "ok\n"};
 }
 

@@ -7,7 +7,9 @@
 #include <string>
 #include <thread>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/base/digest.h"
@@ -53,9 +55,11 @@ class Daemon {
   absl::Status OpenStore();
   Collector::Options CollectorOptions();
   void StartCollecting();
+  void ScheduleDiskLook();
   absl::Status OpenAuth();
   void ScheduleReload();
   absl::Status StartRpc();
+  void SetServing();
   absl::Status StartHttp();
   HttpResponse Metrics();
   HttpResponse Ready();
@@ -69,6 +73,8 @@ class Daemon {
   Disk disk_;
   std::atomic<bool> draining_ = false;
   std::atomic<bool> reloading_ = false;
+  absl::Mutex serving_mu_;
+  bool stopped_ ABSL_GUARDED_BY(serving_mu_) = false;
   std::string worker_token_;
   // In the order of their making: each uses those before it.
   std::unique_ptr<ServerMetrics> metrics_;

@@ -29,6 +29,25 @@ absl::Status CheckAddress(absl::string_view flag, absl::string_view address, boo
       "network itself is safe"));
 }
 
+void AddLimitFlags(ServerOptions& options, Flags& flags) {
+  constexpr Flags::Range<int64_t> kJobs{.min = 0, .max = 10'000'000};
+  constexpr Flags::Range<int64_t> kBytes{.min = 0, .max = int64_t{1} << 60};
+  flags.Add("queued-jobs-max", &options.queued_jobs_max, kJobs,
+            "jobs that may wait, of all tenants together; 0: no limit");
+  flags.Add("queued-jobs-per-tenant-max", &options.queued_jobs_per_tenant_max, kJobs,
+            "jobs of one tenant that may wait; 0: no limit");
+  flags.Add("running-jobs-per-tenant-max", &options.running_jobs_per_tenant_max, kJobs,
+            "jobs of one tenant that run at once, more wait; 0: no limit");
+  flags.AddBytes("stored-bytes-max", &options.stored_bytes_max, kBytes,
+                 "bytes of all blobs, each once: past it uploads are refused; 0: no limit");
+  flags.AddBytes("stored-bytes-per-tenant-max", &options.stored_bytes_per_tenant_max, kBytes,
+                 "bytes of the blobs that one tenant has; 0: no limit");
+  flags.AddBytes(
+      "disk-min", &options.disk_min, {.min = -1, .max = int64_t{1} << 60},
+      "bytes that must be free where the state folder is, else nothing new is taken; -1: "
+      "1GiB, or a twentieth of a smaller disk; 0: none");
+}
+
 }  // namespace
 
 std::string DefaultStateFolder() {
@@ -74,6 +93,7 @@ void AddFlags(ServerOptions& options, Flags& flags) {
   flags.Add("tls-key", &options.tls_key, "PEM file of the certificate's private key");
   flags.Add("tls-client-ca", &options.tls_client_ca,
             "PEM file of the authority whose certificates gRPC clients must show; empty: none");
+  AddLimitFlags(options, flags);
 }
 
 absl::Status CheckOptions(const ServerOptions& options) {

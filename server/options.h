@@ -29,6 +29,11 @@ struct ServerOptions {
   std::string tls_cert = {}, tls_key = {};  // PEM files; empty: no TLS
   std::string tls_client_ca = {};           // empty: clients of gRPC need no certificate
   bool insecure = false;
+  // Limits; 0: none.
+  int64_t queued_jobs_max = 20'000, queued_jobs_per_tenant_max = 10'000;
+  int64_t running_jobs_per_tenant_max = 1024;
+  int64_t stored_bytes_max = 0, stored_bytes_per_tenant_max = 0;
+  int64_t disk_min = -1;  // free bytes; -1: by the size of the disk (server/store/disk_space.h)
 };
 
 // $XDG_STATE_HOME/radiograph, ~/.local/state/radiograph, or ./radiograph-state.

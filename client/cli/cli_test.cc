@@ -167,10 +167,21 @@ TEST_F(CliTest, EveryShellCompletesCommandsAndFlags) {
 TEST_F(CliTest, VersionAsksTheServerOnlyWhenTold) {
   EXPECT_THAT(Run({"version"}).out, StartsWith("radiograph "));
   EXPECT_EQ(Run({"--version"}).out, Run({"version"}).out);
-  EXPECT_THAT(Run({"version", "--server"}).out, HasSubstr("cpu, abacus, 1.0 GiB\n"));
+  EXPECT_THAT(Run({"version", "--server"}).out,
+              AllOf(HasSubstr("cpu, abacus, 1.0 GiB\n"), HasSubstr("2 of 5\n"),
+                    ::testing::ContainsRegex("your stored bytes +3.0 MiB\n")));
   environment_["RADIOGRAPH_ENDPOINT"] = absl::StrCat("unix:", Path("nobody"));
   EXPECT_EQ(Run({"version"}).code, ExitCode::kSuccess);
   EXPECT_EQ(Run({"version", "--server"}).code, ExitCode::kUnreachable);
+}
+
+TEST_F(CliTest, AServerWithoutRoomIsAskedAgainThenTheLimitIsTold) {
+  fake_.With([](State& state) { state.faults.exhausted = 1; });
+  EXPECT_EQ(Run({"jobs", "ls"}).code, ExitCode::kSuccess);
+  fake_.With([](State& state) { state.faults.exhausted = 100; });
+  EXPECT_EQ(Run({"jobs", "ls"}).code, ExitCode::kExhausted);
+  EXPECT_EQ(fake_.With([](State& state) { return state.faults.exhausted; }), 98) << "asked twice";
+  EXPECT_EQ(Run({"jobs", "ls"}).err, "radiograph: 128 calls are open\n");
 }
 
 TEST_F(CliTest, NoServerIsOneLineThatHelps) {

@@ -5,12 +5,40 @@
 #include "absl/strings/str_join.h"
 #include "client/cli/cli.h"
 #include "client/cli/completion.h"
+#include "client/cli/console.h"
 #include "client/cli/output.h"
 #include "client/cli/times.h"
 #include "core/base/status_macros.h"
 
 namespace radiograph::cli {
 namespace {
+
+// What is used of a limit; 0 is none.
+template <typename ToText>
+std::string UsedOf(int64_t used, int64_t limit, ToText text) {
+  return limit == 0 ? absl::StrCat(text(used)) : absl::StrCat(text(used), " of ", text(limit));
+}
+
+// What the caller's tenant has of what it may have.
+void AddUsage(const v1::ServerInfo& info, TextTable& table) {
+  if (!info.has_usage()) return;
+  const v1::Usage& usage = info.usage();
+  const v1::Limits& limits = info.limits();
+  const auto number = [](int64_t value) { return value; };
+  table.rows.push_back({"your jobs that wait",
+                        UsedOf(usage.queued_jobs(), limits.queued_jobs_per_tenant_max(), number)});
+  table.rows.push_back(
+      {"your jobs that run",
+       UsedOf(usage.running_jobs(), limits.running_jobs_per_tenant_max(), number)});
+  table.rows.push_back(
+      {"your stored bytes",
+       UsedOf(usage.stored_bytes(), limits.stored_bytes_per_tenant_max(), &BytesText)});
+  table.rows.push_back({"your transfers", UsedOf(usage.blob_streams(),
+                                                 limits.blob_streams_per_tenant_max(), number)});
+  table.rows.push_back(
+      {"your waits", UsedOf(usage.waits(), limits.waits_per_tenant_max(), number)});
+  table.rows.push_back({"least free disk", BytesText(limits.disk_free_bytes_min())});
+}
 
 // The number alone, or with --server what the server says of itself.
 absl::StatusOr<ExitCode> Version(Cli& cli, const Args& args) {
@@ -29,6 +57,7 @@ absl::StatusOr<ExitCode> Version(Cli& cli, const Args& args) {
       table.rows.push_back({"device", absl::StrCat(device.kind(), ", ", device.model(), ", ",
                                                    BytesText(device.memory_bytes()))});
     }
+    AddUsage(info, table);
   }
   Print(cli.console.out(), format, table, json);
   return ExitCode::kSuccess;

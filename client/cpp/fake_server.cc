@@ -66,6 +66,9 @@ struct FakeServer::Services {
       device.set_kind("cpu");
       device.set_model("abacus");
       device.set_memory_bytes(1 << 30);
+      info->mutable_usage()->set_queued_jobs(2);
+      info->mutable_limits()->set_queued_jobs_per_tenant_max(5);
+      info->mutable_usage()->set_stored_bytes(3 << 20);
       return fake.With([](State& state) { return Fault(state); });
     }
     Status Check(grpc::ServerContext*, const v1::CheckRequest* request,

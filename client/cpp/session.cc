@@ -57,7 +57,8 @@ bool Backoff::Wait(const grpc::Status& failure, std::stop_token stop) {
   absl::BitGen random;
   pause *= absl::Uniform(random, 0.5, 1.0);
   if (std::optional<absl::Duration> asked = RetryDelay(failure)) {
-    pause = std::max(pause, std::min(policy_.pause_max, *asked));
+    // Not all who were refused together come back together.
+    pause = std::max(pause, std::min(policy_.pause_max, *asked) * absl::Uniform(random, 1.0, 1.5));
   }
   Pause(pause, stop);
   return !stop.stop_requested();

@@ -7,6 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/time/time.h"
 #include "server/rpc/rpc_metrics.h"
+#include "server/store/quota.h"
 
 namespace radiograph {
 namespace {
@@ -98,6 +99,10 @@ ServerMetrics::ServerMetrics(const std::string& version, const std::string& buil
                    .Name("radiograph_auth_failures_total")
                    .Help("Calls and requests for pages that were refused, by reason.")
                    .Register(registry_)),
+      exhausted_(prometheus::BuildCounter()
+                     .Name("radiograph_exhausted_total")
+                     .Help("Calls that were refused for want of room, by the limit that they met.")
+                     .Register(registry_)),
       queue_wait_(AddHistogram(registry_, "radiograph_job_queue_wait_seconds",
                                "From a job's creation to its last lease.")),
       run_time_(AddHistogram(registry_, "radiograph_job_run_seconds",
@@ -112,6 +117,7 @@ ServerMetrics::ServerMetrics(const std::string& version, const std::string& buil
        {Refusal::kNoToken, Refusal::kNotBearer, Refusal::kUnknownToken, Refusal::kWrongScope}) {
     refused_.Add({{"reason", std::string(RefusalName(refusal))}});  // all there from the start
   }
+  for (const Quota quota : AllQuotas()) exhausted_.Add({{"limit", std::string(NameOf(quota))}});
 }
 
 void ServerMetrics::Refused(Refusal refusal) {
@@ -123,6 +129,14 @@ void ServerMetrics::Collected(const v1::CollectResponse& collected, absl::Time t
   collected_blobs_.Increment(static_cast<double>(collected.blobs()));
   collected_bytes_.Increment(static_cast<double>(collected.bytes()));
   last_collection_.Set(absl::ToDoubleSeconds(time - absl::UnixEpoch()));
+}
+
+void ServerMetrics::Exhausted(absl::string_view reason) {
+  const std::string name = absl::AsciiStrToLower(reason);
+  for (const Quota quota : AllQuotas()) {
+    if (NameOf(quota) == name) return exhausted_.Add({{"limit", name}}).Increment();
+  }
+  exhausted_.Add({{"limit", "other"}}).Increment();  // memory, descriptors
 }
 
 JobsObserver ServerMetrics::Observer() {
@@ -143,7 +157,7 @@ JobsObserver ServerMetrics::Observer() {
   return observer;
 }
 
-std::string ServerMetrics::Text(const JobsSnapshot& snapshot, int64_t blob_bytes) const {
+std::string ServerMetrics::Text(const JobsSnapshot& snapshot, const Bytes& bytes) const {
   std::vector<MetricFamily> families = registry_.Collect();
   families.push_back(JobsByState(snapshot));
   families.push_back(SlotsByState(snapshot));
@@ -151,7 +165,10 @@ std::string ServerMetrics::Text(const JobsSnapshot& snapshot, int64_t blob_bytes
                            "Age of the oldest job in the queue; 0 when the queue is empty."));
   Set(families.back(), absl::ToDoubleSeconds(snapshot.oldest_queued_age));
   families.push_back(Gauge("radiograph_blob_bytes", "Sum of the sizes of all stored blobs."));
-  Set(families.back(), static_cast<double>(blob_bytes));
+  Set(families.back(), static_cast<double>(bytes.blob_bytes));
+  families.push_back(Gauge("radiograph_disk_free_bytes",
+                           "Free bytes of the file system that holds the state folder."));
+  Set(families.back(), static_cast<double>(bytes.disk_free_bytes));
   for (MetricFamily& family : ProcessMetrics()) families.push_back(std::move(family));
   return prometheus::TextSerializer().Serialize(families);
 }

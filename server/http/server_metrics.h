@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "server/auth/authorization.h"
 #include "server/jobs/jobs.h"
@@ -34,9 +35,15 @@ class ServerMetrics {
   void FoundDamaged() { damaged_.Increment(); }
   // What a collection has forgotten, and when it ended.
   void Collected(const v1::CollectResponse& collected, absl::Time time);
+  // Counts calls that were refused for want of room, by the reason of their status (quota.h).
+  void Exhausted(absl::string_view reason);
 
-  // The text exposition format. `snapshot` and `blob_bytes` are as of now.
-  std::string Text(const JobsSnapshot& snapshot, int64_t blob_bytes) const;
+  struct Bytes {
+    int64_t blob_bytes = 0;       // of all blobs
+    int64_t disk_free_bytes = 0;  // where they are
+  };
+  // The text exposition format. `snapshot` and `bytes` are as of now.
+  std::string Text(const JobsSnapshot& snapshot, const Bytes& bytes) const;
 
  private:
   prometheus::Registry registry_;
@@ -51,6 +58,7 @@ class ServerMetrics {
   prometheus::Gauge& last_collection_;
   prometheus::Family<prometheus::Counter>& finished_;
   prometheus::Family<prometheus::Counter>& refused_;
+  prometheus::Family<prometheus::Counter>& exhausted_;
   prometheus::Histogram& queue_wait_;
   prometheus::Histogram& run_time_;
 };

@@ -46,7 +46,7 @@ TEST(ServerMetrics, CountsWhatHappensToJobs) {
   observer.mismatched(v1::Job());
   observer.finished(Ended(v1::SUCCEEDED), absl::Milliseconds(20), absl::Seconds(2));
   observer.finished(Ended(v1::FAILED, 3), absl::Seconds(3), absl::Seconds(4));
-  const auto values = Values(metrics.Text(JobsSnapshot(), 0));
+  const auto values = Values(metrics.Text(JobsSnapshot(), {}));
   EXPECT_THAT(values, Contains(Pair("radiograph_jobs_created_total", 2)));
   EXPECT_THAT(values, Contains(Pair("radiograph_cache_hits_total", 1)));
   EXPECT_THAT(values, Contains(Pair("radiograph_jobs_requeued_total", 1)));
@@ -71,7 +71,7 @@ TEST(ServerMetrics, CountsWhatCollectionsTake) {
   collected.set_bytes(100);
   metrics.Collected(collected, absl::FromUnixSeconds(7));
   metrics.Collected(collected, absl::FromUnixSeconds(8));
-  const auto values = Values(metrics.Text(JobsSnapshot(), 0));
+  const auto values = Values(metrics.Text(JobsSnapshot(), {}));
   EXPECT_THAT(values, Contains(Pair("radiograph_collected_jobs_total", 6)));
   EXPECT_THAT(values, Contains(Pair("radiograph_collected_blobs_total", 4)));
   EXPECT_THAT(values, Contains(Pair("radiograph_collected_bytes_total", 200)));
@@ -84,7 +84,7 @@ TEST(ServerMetrics, EveryStateHasAValue) {
   snapshot.jobs[v1::QUEUED] = 4;
   snapshot.slots[v1::BUSY] = 2;
   snapshot.oldest_queued_age = absl::Seconds(90);
-  const auto values = Values(metrics.Text(snapshot, 1000));
+  const auto values = Values(metrics.Text(snapshot, {.blob_bytes = 1000, .disk_free_bytes = 2000}));
   EXPECT_THAT(values, Contains(Pair(R"(radiograph_jobs{state="queued"})", 4)));
   EXPECT_THAT(values, Contains(Pair(R"(radiograph_jobs{state="failed"})", 0)));
   EXPECT_THAT(values, Contains(Pair(R"(radiograph_slots{state="busy"})", 2)));
@@ -93,9 +93,23 @@ TEST(ServerMetrics, EveryStateHasAValue) {
   EXPECT_THAT(values, Contains(Pair("radiograph_blob_bytes", 1000)));
 }
 
+TEST(ServerMetrics, RefusalsAreCountedByLimitAndNothingElseBecomesALabel) {
+  ServerMetrics metrics("1", "b");
+  metrics.Exhausted("QUEUED_JOBS_PER_TENANT");
+  metrics.Exhausted("QUEUED_JOBS_PER_TENANT");
+  metrics.Exhausted("");
+  metrics.Exhausted("SOMETHING_ELSE");
+  const auto values = Values(metrics.Text(JobsSnapshot(), {.disk_free_bytes = 2000}));
+  EXPECT_THAT(values,
+              Contains(Pair(R"(radiograph_exhausted_total{limit="queued_jobs_per_tenant"})", 2)));
+  EXPECT_THAT(values, Contains(Pair(R"(radiograph_exhausted_total{limit="disk_space"})", 0)));
+  EXPECT_THAT(values, Contains(Pair(R"(radiograph_exhausted_total{limit="other"})", 2)));
+  EXPECT_THAT(values, Contains(Pair("radiograph_disk_free_bytes", 2000)));
+}
+
 TEST(ProcessMetrics, AreThoseOfThisProcess) {
   ServerMetrics metrics("1", "b");
-  const auto values = Values(metrics.Text(JobsSnapshot(), 0));
+  const auto values = Values(metrics.Text(JobsSnapshot(), {}));
   EXPECT_GT(values.at("process_resident_memory_bytes"), 1 << 20);
   EXPECT_GT(values.at("process_virtual_memory_bytes"), values.at("process_resident_memory_bytes"));
   EXPECT_GE(values.at("process_threads"), 1);
@@ -111,7 +125,7 @@ TEST(ServerMetrics, ACacheHitNeitherWaitsNorRuns) {
   v1::Job hit = Ended(v1::SUCCEEDED);
   hit.set_cache_hit(true);
   metrics.Observer().finished(hit, absl::ZeroDuration(), absl::ZeroDuration());
-  const auto values = Values(metrics.Text(JobsSnapshot(), 0));
+  const auto values = Values(metrics.Text(JobsSnapshot(), {}));
   EXPECT_THAT(values, Contains(Pair("radiograph_job_run_seconds_count", 0)));
   EXPECT_THAT(values, Contains(Pair("radiograph_job_queue_wait_seconds_count", 0)));
 }

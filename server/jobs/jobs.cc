@@ -14,11 +14,13 @@
 #include "server/jobs/merging.h"
 #include "server/jobs/waits.h"
 #include "server/store/messages.h"
+#include "server/store/quota.h"
 
 namespace radiograph {
 namespace {
 
 constexpr int kJobIdBytes = 10;
+constexpr absl::Duration kQueueRetry = absl::Seconds(1);  // a job may have ended by then
 
 std::string RequestDigest(v1::CreateJobRequest request) {
   request.clear_validate_only();
@@ -232,11 +234,20 @@ absl::Status Jobs::ReserveQueuePlace(const std::string& tenant) {
     all += count;
     if (of.first == tenant) own += count;
   }
-  if (own >= options_.queued_jobs_per_tenant_max || all >= options_.queued_jobs_max) {
-    const bool is_own = own >= options_.queued_jobs_per_tenant_max;
-    return absl::ResourceExhaustedError(
-        absl::StrCat(is_own ? own : all, " jobs ", is_own ? "of this tenant " : "",
-                     "are queued, and no more may be; try again later"));
+  struct {
+    Quota quota;
+    int64_t used, limit;
+  } const limits[] = {{Quota::kQueuedJobsPerTenant, own, options_.queued_jobs_per_tenant_max},
+                      {Quota::kQueuedJobs, all, options_.queued_jobs_max}};
+  for (const auto& [quota, used, limit] : limits) {
+    if (limit == 0 || used < limit) continue;
+    const bool is_own = quota == Quota::kQueuedJobsPerTenant;
+    return QuotaExceeded(
+        {.quota = quota,
+         .tenant = is_own ? tenant : "",
+         .text = absl::StrCat(used, " jobs ", is_own ? absl::StrCat("of tenant ", tenant, " ") : "",
+                              "are queued, of at most ", limit),
+         .retry = kQueueRetry});
   }
   ++creating_[tenant];
   return absl::OkStatus();
@@ -245,6 +256,7 @@ absl::Status Jobs::ReserveQueuePlace(const std::string& tenant) {
 absl::StatusOr<v1::Job> Jobs::Insert(JobRow row, v1::CacheMode cache, std::string request) {
   const std::string tenant = row.job.tenant(), request_id = row.job.request_id();
   const std::string digest = row.request_digest;
+  RETURN_IF_ERROR(store_->blobs->space().CheckSmall());
   RETURN_IF_ERROR(ReserveQueuePlace(tenant));
   row.job.set_id(RandomHex(kJobIdBytes));
   std::optional<JobRow> earlier;
@@ -377,11 +389,10 @@ absl::Status Jobs::Forget(absl::Span<const JobKey> keys) {
 
 absl::StatusOr<Jobs::EventPage> Jobs::Events(const JobKey& key, int64_t after_sequence,
                                              int64_t limit) {
-  EventPage page;
-  ASSIGN_OR_RETURN(JobRow row, store_->jobs.Get(key));
-  ASSIGN_OR_RETURN(page.events, store_->jobs.Events(key, after_sequence, limit));
+  ASSIGN_OR_RETURN(JobStore::EventPage stored, store_->jobs.Events(key, after_sequence, limit));
+  EventPage page{.events = std::move(stored.events)};
   const int64_t last = page.events.empty() ? after_sequence : page.events.back().sequence();
-  page.ended = IsFinal(row.job.state()) && last >= row.events;
+  page.ended = IsFinal(stored.head.state) && last >= stored.head.events;
   return page;
 }
 
@@ -418,6 +429,12 @@ absl::StatusOr<JobsSnapshot> Jobs::Snapshot() {
   absl::MutexLock lock(&mu_);
   for (const auto& [of, count] : counts_) snapshot.jobs[of.second] += count;
   return snapshot;
+}
+
+int64_t Jobs::CountOf(const std::string& tenant, v1::JobState state) {
+  absl::MutexLock lock(&mu_);
+  auto found = counts_.find({tenant, state});
+  return found == counts_.end() ? 0 : found->second;
 }
 
 }  // namespace radiograph

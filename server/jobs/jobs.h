@@ -57,9 +57,9 @@ struct JobsObserver {
 
 struct JobsOptions {
   absl::Duration lease_term = absl::Seconds(30);
-  int64_t queued_jobs_max = 20'000;
-  int64_t queued_jobs_per_tenant_max = 10'000;
-  int64_t running_jobs_per_tenant_max = 1024;
+  int64_t queued_jobs_max = 20'000;             // 0: no limit
+  int64_t queued_jobs_per_tenant_max = 10'000;  // 0: no limit
+  int64_t running_jobs_per_tenant_max = 1024;   // more wait in the queue; 0: no limit
   int64_t slots_max = 1024;
   // Between durable progress events of a job. Agents tell once a second (kProgressTellInterval),
   // all of which is kept, also what comes a little early.
@@ -93,8 +93,8 @@ class Jobs {
       const std::string& tenant, const v1::CreateJobRequest& request);
   // Durable when OK. Answers from the cache as request.cache() says: then the job has SUCCEEDED
   // already, with the attempt that made the result; the same work in flight is shared (merging.h).
-  // RESOURCE_EXHAUSTED at queued_jobs_max. Writes nothing when request.validate_only(). Repeats are
-  // found here too.
+  // RESOURCE_EXHAUSTED (quota.h) at queued_jobs_max and when the disk is low. Writes nothing when
+  // request.validate_only(). Repeats are found here too.
   absl::StatusOr<v1::CreateJobResponse> Create(const v1::CreateJobRequest& request,
                                                ResolvedJob resolved);
   // A new job for the work of one that FAILED or was CANCELLED; else FAILED_PRECONDITION. The
@@ -151,6 +151,8 @@ class Jobs {
   absl::Status Undrain(const std::string& name);
 
   absl::StatusOr<JobsSnapshot> Snapshot();
+  // How many jobs of the tenant are in that state.
+  int64_t CountOf(const std::string& tenant, v1::JobState state);
 
   // Gives up all waits and long polls (UNAVAILABLE), now and from now on; leases stand.
   void Shutdown();

@@ -15,6 +15,7 @@
 #include "server/jobs/jobs.h"
 #include "server/store/store.h"
 #include "tests/support/fake_clock.h"
+#include "tests/support/fake_disk.h"
 #include "tests/support/status_matchers.h"
 
 namespace radiograph::testing {
@@ -146,7 +147,7 @@ class JobsFixture : public ::testing::Test {
 
   const TemporaryFolder folder_;
   FakeClock clock_;
-  Disk disk_;
+  FakeDisk disk_;
   Errands errands_{&clock_};
   JobsOptions options_;
   JobsObserver observer_;

@@ -60,7 +60,8 @@ bool LeaseDesk::Claim(Slot& slot) {
   auto fits = [&](const JobNeeds& needs)
                   ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return Fits(slot, needs); };
   auto may_run = [&](const std::string& tenant) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    return running_[tenant] < options_.running_jobs_per_tenant_max;
+    return options_.running_jobs_per_tenant_max == 0 ||
+           running_[tenant] < options_.running_jobs_per_tenant_max;
   };
   std::optional<QueuedJob> job = ready_.Take(fits, may_run);
   if (!job) return false;

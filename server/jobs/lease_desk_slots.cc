@@ -8,6 +8,7 @@
 #include "server/jobs/lease_desk.h"
 #include "server/jobs/lifecycle.h"
 #include "server/store/messages.h"
+#include "server/store/quota.h"
 
 namespace radiograph {
 namespace {
@@ -75,8 +76,9 @@ absl::Status LeaseDesk::Admit(const v1::SynchronizeRequest& request) {
   if (slots_.contains(request.slot())) return absl::OkStatus();
   ForgetSilentSlots();
   if (static_cast<int64_t>(slots_.size()) >= options_.slots_max) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("there are ", options_.slots_max, " slots already"));
+    return QuotaExceeded({.quota = Quota::kSlots,
+                          .text = absl::StrCat("there are ", options_.slots_max, " slots already"),
+                          .retry = options_.lease_term});
   }
   return absl::OkStatus();
 }
@@ -164,7 +166,8 @@ std::string LeaseDesk::PendingReason(const JobRow& row) {
   bool anybody = false, offered = false, device = false, open = false, busy = true;
   int64_t memory_max = 0;
   if (auto found = running_.find(job.tenant());
-      found != running_.end() && found->second >= options_.running_jobs_per_tenant_max) {
+      found != running_.end() && options_.running_jobs_per_tenant_max > 0 &&
+      found->second >= options_.running_jobs_per_tenant_max) {
     return absl::StrCat(found->second, " jobs of this tenant run, and no more may");
   }
   for (const auto& [name, slot] : slots_) {

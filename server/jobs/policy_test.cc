@@ -21,6 +21,9 @@ class PolicyTest : public JobsFixture {
     Settle();
     return made.ok() ? made->job().id() : "";
   }
+  static bool Carries(const absl::Status& status, absl::string_view detail) {
+    return status.GetPayload(absl::StrCat("type.googleapis.com/google.rpc.", detail)).has_value();
+  }
   bool IsGivenWork(const std::string& slot) {
     auto answer = Poll(Slot(slot, v1::IDLE));
     return answer->has_value() && (**answer)->has_lease();
@@ -199,8 +202,12 @@ TEST_F(PolicyTest, TenantsHaveLimitsOfTheirOwn) {
   const std::string second = CreateFor("a");
   ResolvedJob third = Resolved();
   third.job.set_tenant("a");
-  EXPECT_THAT(jobs_->Create({}, third),
-              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("2 jobs of this tenant")));
+  const absl::Status refused = jobs_->Create({}, third).status();
+  EXPECT_THAT(refused,
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("2 jobs of tenant a")));
+  EXPECT_TRUE(Carries(refused, "RetryInfo"));
+  EXPECT_TRUE(Carries(refused, "QuotaFailure"));
+  EXPECT_EQ(jobs_->CountOf("a", v1::QUEUED), 2);
   const std::string others = CreateFor("b");
   const v1::Lease lease = Take("w1");
   EXPECT_EQ(Take("w2").job(), others);
@@ -208,6 +215,39 @@ TEST_F(PolicyTest, TenantsHaveLimitsOfTheirOwn) {
   EXPECT_THAT(jobs_->Get({"a", second})->pending_reason(), HasSubstr("1 jobs of this tenant run"));
   ASSERT_OK(Ask(Done(lease, "FAILED", "w1")));
   EXPECT_EQ(Take("w1").job(), second);
+}
+
+TEST_F(PolicyTest, ALimitOfZeroIsNone) {
+  options_.queued_jobs_max = options_.queued_jobs_per_tenant_max = 0;
+  options_.running_jobs_per_tenant_max = 0;
+  Restart();
+  CreateFor("a");
+  CreateFor("a");
+  Take("w1");
+  Take("w2");
+}
+
+TEST_F(PolicyTest, OnALowDiskNoJobIsMadeAndAllOthersEnd) {
+  v1::CreateJobRequest request;
+  request.set_request_id("r");
+  ASSERT_OK(jobs_->Create(request, Resolved()));
+  const std::string id = Create(), waits = Create();
+  const v1::Lease lease = Take();
+  disk_.SetFree(0);
+  Advance(absl::Seconds(1));
+  const absl::Status refused = jobs_->Create({}, Resolved()).status();
+  EXPECT_THAT(refused, StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("disk is low")));
+  EXPECT_TRUE(Carries(refused, "RetryInfo"));
+  EXPECT_OK(jobs_->Create(request, Resolved())) << "it is made already";
+  request.set_validate_only(true);
+  EXPECT_OK(jobs_->Create(request, Resolved()));
+  ASSERT_OK(Ask(Done(lease, "FAILED")));
+  EXPECT_EQ(jobs_->Get(Key(lease.job()))->state(), v1::FAILED);
+  EXPECT_OK(jobs_->Cancel(Key(waits)));
+  EXPECT_EQ(Get(waits).state(), v1::CANCELLED);
+  disk_.SetFree(int64_t{1} << 40);
+  Advance(absl::Seconds(1));
+  EXPECT_OK(jobs_->Create({}, Resolved()));
 }
 
 TEST_F(PolicyTest, RetryMakesANewJobOnceForEachRequest) {

@@ -1,5 +1,6 @@
 #include "server/jobs/waits.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "server/jobs/lifecycle.h"
@@ -14,9 +15,9 @@ void Waits::Wait(const JobKey& key, int64_t after_sequence, absl::Duration timeo
     waiter->Reply(Jobs::Wake::kGivenUp);
     return;
   }
-  absl::StatusOr<JobRow> row = store_->Get(key);
-  if (!row.ok()) {
-    waiter->Reply(row.status());
+  absl::StatusOr<JobHead> head = store_->Head(key);
+  if (!head.ok()) {
+    waiter->Reply(head.status());
     Forget(key.id);
     return;
   }
@@ -27,15 +28,20 @@ void Waits::Wait(const JobKey& key, int64_t after_sequence, absl::Duration timeo
         if (auto late = weak.lock()) late->Reply(Jobs::Wake::kTimeout);
       },
       std::move(stop), Jobs::Wake::kGivenUp);
-  JobChanged(*row);
+  Tell(key.id, head->state, head->events);
+}
+
+void Waits::Crowd::DropAnswered() {
+  std::erase_if(entries, [](const Entry& old) { return old.waiter->answered(); });
+  drop_at = std::max<size_t>(8, 2 * entries.size());
 }
 
 bool Waits::Register(const std::string& id, Entry entry) {
   absl::MutexLock lock(&mu_);
   if (shut_down_) return false;
-  std::vector<Entry>& entries = waiting_[id];
-  std::erase_if(entries, [](const Entry& old) { return old.waiter->answered(); });
-  entries.push_back(std::move(entry));
+  Crowd& crowd = waiting_[id];
+  if (crowd.entries.size() >= crowd.drop_at) crowd.DropAnswered();
+  crowd.entries.push_back(std::move(entry));
   return true;
 }
 
@@ -43,34 +49,34 @@ void Waits::Forget(const std::string& id) {
   absl::MutexLock lock(&mu_);
   auto found = waiting_.find(id);
   if (found == waiting_.end()) return;
-  std::erase_if(found->second, [](const Entry& old) { return old.waiter->answered(); });
-  if (found->second.empty()) waiting_.erase(found);
+  found->second.DropAnswered();
+  if (found->second.entries.empty()) waiting_.erase(found);
 }
 
-void Waits::JobChanged(const JobRow& row) {
+void Waits::Tell(const std::string& id, v1::JobState state, int64_t events) {
   std::vector<Entry> told;  // destroyed without the lock
   absl::MutexLock lock(&mu_);
-  auto found = waiting_.find(row.job.id());
+  auto found = waiting_.find(id);
   if (found == waiting_.end()) return;
   std::vector<Entry> still;
-  for (Entry& entry : found->second) {
-    const bool due = IsFinal(row.job.state()) || row.events > entry.after_sequence;
+  for (Entry& entry : found->second.entries) {
+    const bool due = IsFinal(state) || events > entry.after_sequence;
     if (due) entry.waiter->Reply(Jobs::Wake::kChanged);
     (due ? told : still).push_back(std::move(entry));
   }
-  found->second = std::move(still);
-  if (found->second.empty()) waiting_.erase(found);
+  found->second.entries = std::move(still);
+  if (found->second.entries.empty()) waiting_.erase(found);
 }
 
 void Waits::Shutdown() {
-  std::map<std::string, std::vector<Entry>> ended;
+  std::map<std::string, Crowd> ended;
   {
     absl::MutexLock lock(&mu_);
     shut_down_ = true;
     ended.swap(waiting_);
   }
-  for (auto& [id, entries] : ended) {
-    for (Entry& entry : entries) entry.waiter->Reply(Jobs::Wake::kGivenUp);
+  for (auto& [id, crowd] : ended) {
+    for (Entry& entry : crowd.entries) entry.waiter->Reply(Jobs::Wake::kGivenUp);
   }
 }
 

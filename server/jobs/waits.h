@@ -30,7 +30,7 @@ class Waits {
   void Wait(const JobKey& key, int64_t after_sequence, absl::Duration timeout, std::stop_token stop,
             Jobs::WaitDone done);
   // To be called after each commit that changed a job.
-  void JobChanged(const JobRow& row);
+  void JobChanged(const JobRow& row) { Tell(row.job.id(), row.job.state(), row.events); }
   // Ends all waits, now and from now on.
   void Shutdown();
 
@@ -40,7 +40,15 @@ class Waits {
     int64_t after_sequence;
     std::shared_ptr<OneWaiter> waiter;
   };
+  // Those of one job. Time-outs leave answered ones behind: dropped when there are twice as many as
+  // were there after the last time, so that a thousand watchers cost each other nothing.
+  struct Crowd {
+    std::vector<Entry> entries;
+    size_t drop_at = 8;
+    void DropAnswered();
+  };
   bool Register(const std::string& id, Entry entry);
+  void Tell(const std::string& id, v1::JobState state, int64_t events);
   // Drops the entries of a job that are answered.
   void Forget(const std::string& id);
 
@@ -49,7 +57,7 @@ class Waits {
   Errands* const errands_;
   absl::Mutex mu_;
   bool shut_down_ ABSL_GUARDED_BY(mu_) = false;
-  std::map<std::string, std::vector<Entry>> waiting_ ABSL_GUARDED_BY(mu_);  // by job
+  std::map<std::string, Crowd> waiting_ ABSL_GUARDED_BY(mu_);  // by job
 };
 
 }  // namespace radiograph

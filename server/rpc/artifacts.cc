@@ -75,6 +75,7 @@ absl::StatusOr<v1::Artifact> CreateArtifact(Store& store, const std::string& ten
                                             const v1::CreateArtifactRequest& request) {
   RETURN_IF_ERROR(CheckRequest(request));
   RETURN_IF_ERROR(CheckUploaded(store, tenant, request));
+  RETURN_IF_ERROR(store.blobs->space().CheckSmall());
   v1::Artifact artifact;
   artifact.set_name(request.name());
   artifact.set_kind(request.kind());

@@ -2,6 +2,9 @@
 #ifndef RADIOGRAPH_SERVER_RPC_BACKEND_H_
 #define RADIOGRAPH_SERVER_RPC_BACKEND_H_
 
+#include <functional>
+
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "radiograph/v1/server.pb.h"
 #include "server/jobs/jobs.h"
@@ -27,6 +30,8 @@ struct Backend {
   absl::Duration heartbeat = absl::Seconds(15);  // of Watch, when nothing happens
   absl::Duration wait_max = absl::Hours(24);     // of Wait without timeout and deadline
   absl::Duration blob_stream_idle_max = absl::Minutes(1);  // then its place is given to others
+  // Told the reason (quota.h) of each call that is refused for want of room; must not block.
+  std::function<void(absl::string_view reason)> on_exhausted = [](absl::string_view) {};
 };
 
 }  // namespace radiograph

@@ -6,9 +6,12 @@
 
 #include <optional>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/digest.h"
+#include "core/base/file.h"
 #include "radiograph/v1/analyses.pb.h"
 #include "radiograph/v1/blobs.pb.h"
 #include "radiograph/v1/jobs.pb.h"
@@ -19,6 +22,7 @@
 namespace radiograph {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using testing::StatusIs;
 
@@ -54,6 +58,7 @@ TEST(Door, PastTheLimitCallsAreAskedToComeBack) {
   std::optional<Door::Entry> stream(*door.Enter("Blobs.Write", ""));
   absl::Status status = door.Enter("Blobs.Read", "").status();
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("1 blob streams")));
+  EXPECT_EQ(ReasonOf(status), "BLOB_STREAMS");
   EXPECT_TRUE(RetryOf(status).has_value());
   std::optional<Door::Entry> call(*door.Enter("Jobs.Get", ""));
   EXPECT_THAT(door.Enter("Jobs.Get", ""),
@@ -65,6 +70,48 @@ TEST(Door, PastTheLimitCallsAreAskedToComeBack) {
   wait.reset();
   EXPECT_OK(door.Enter("Blobs.Read", "")) << "a place that was left is free";
   EXPECT_OK(door.Enter("Jobs.Wait", ""));
+}
+
+TEST(Door, OneTenantCannotTakeAllStreamsAndWaits) {
+  ASSERT_OK_AND_ASSIGN(TemporaryFolder folder, TemporaryFolder::Make());
+  ASSERT_OK(WriteFile(folder.path() + "/tokens", absl::StrCat(Sha256Hex("a"), " a submit a\n",
+                                                              Sha256Hex("b"), " b submit b\n")));
+  ASSERT_OK_AND_ASSIGN(auto tokens, Tokens::Open(folder.path() + "/tokens"));
+  const Authorization authorization(tokens.get(), "secret");
+  Door door({.blob_streams_max = 4,
+             .blob_streams_per_tenant_max = 1,
+             .waits_max = 4,
+             .waits_per_tenant_max = 1},
+            &authorization);
+  std::optional<Door::Entry> stream(*door.Enter("Blobs.Write", "Bearer a"));
+  std::optional<Door::Entry> wait(*door.Enter("Jobs.Watch", "Bearer a"));
+  for (const auto& [method, reason] : {std::pair("Blobs.Read", "BLOB_STREAMS_PER_TENANT"),
+                                       std::pair("Jobs.Wait", "WAITS_PER_TENANT")}) {
+    const absl::Status refused = door.Enter(method, "Bearer a").status();
+    EXPECT_THAT(refused, StatusIs(absl::StatusCode::kResourceExhausted,
+                                  AllOf(HasSubstr("tenant a has 1"), HasSubstr("at most 1"))));
+    EXPECT_EQ(ReasonOf(refused), reason);
+    EXPECT_TRUE(RetryOf(refused).has_value());
+    EXPECT_OK(door.Enter(method, "Bearer b"));
+  }
+  EXPECT_EQ(door.InsideOf("a").blob_streams, 1);
+  EXPECT_EQ(door.InsideOf("a").waits, 1);
+  EXPECT_EQ(door.InsideOf("a").calls, 1) << "a stream is a call";
+  EXPECT_EQ(door.InsideOf("other").waits, 0);
+  stream.reset();
+  wait.reset();
+  EXPECT_EQ(door.InsideOf("a").calls, 0);
+}
+
+TEST(Door, ACrowdOfClientsKeepsNoWorkerOut) {
+  const Authorization authorization(nullptr, "secret");
+  Door door({.calls_max = 1, .blob_streams_max = 1, .waits_max = 1}, &authorization);
+  std::optional<Door::Entry> stream(*door.Enter("Blobs.Write", ""));
+  std::optional<Door::Entry> wait(*door.Enter("Jobs.Watch", ""));
+  EXPECT_OK(door.Enter("Workers.Synchronize", "")) << "whoever calls it";
+  EXPECT_OK(door.Enter("Blobs.Write", "Bearer secret"));
+  std::optional<Door::Entry> worker(*door.Enter("Blobs.Write", "Bearer secret"));
+  EXPECT_EQ(ReasonOf(door.Enter("Blobs.FindMissing", "Bearer secret").status()), "CALLS");
 }
 
 }  // namespace

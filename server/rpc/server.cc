@@ -7,6 +7,7 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -18,21 +19,30 @@ namespace radiograph {
 namespace {
 
 constexpr int kThreadsMax =
-    256;  // past it gRPC itself refuses, without RetryInfo: the Door is lower
+    320;  // past it gRPC itself refuses, without RetryInfo: the Door is lower
 constexpr int kStreamWindowBytes = 2 << 20;  // bytes of a stream that may come before they are read
 constexpr int kReadBytesMax = 64 << 10;
 constexpr int kStreamsPerConnectionMax = 1024;
-constexpr int kKeepaliveMilliseconds = 30'000;  // finds connections that died silently
+constexpr absl::Duration kKeepaliveAnswerMax = absl::Seconds(20);
 constexpr int kPingsApartMilliseconds = 5'000;  // what a client may ask of us
 
-void SetLimits(grpc::ServerBuilder& builder) {
+int Milliseconds(absl::Duration duration) {
+  return static_cast<int>(absl::ToInt64Milliseconds(duration));
+}
+
+void SetLimits(grpc::ServerBuilder& builder, absl::Duration keepalive) {
   grpc::ResourceQuota quota("radiographd");
   quota.SetMaxThreads(kThreadsMax);
   builder.SetResourceQuota(quota);
   builder.SetMaxReceiveMessageSize(kRpcMessageBytesMax);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMetadataBytesMax);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMilliseconds);
+  // Finds connections that died silently, also those on which nothing is sent because the client
+  // reads nothing: gRPC stops asking after two pings without data unless told otherwise.
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(keepalive));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                             Milliseconds(std::min(keepalive, kKeepaliveAnswerMax)));
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              kPingsApartMilliseconds);
   // A window of fixed size: gRPC's own estimate lets one fast upload fill tens of megabytes.
@@ -55,7 +65,7 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(Options options, Bac
     server->credentials_ = std::make_shared<TlsCredentials>(options.tls);
   }
   grpc::ServerBuilder builder;
-  SetLimits(builder);
+  SetLimits(builder, options.keepalive);
   std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor =
       builder.experimental().AddExternalConnectionAcceptor(
           grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,

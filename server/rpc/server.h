@@ -24,6 +24,9 @@ class RpcServer {
   struct Options {
     std::string listen;  // HOST:PORT, port 0 takes a free one; empty: in-process channels only
     const TlsFiles* tls = nullptr;  // null: no TLS; must outlive the server
+    // How often a connection with calls inside is asked whether it lives. One that doesn't answer
+    // for as long again (20 s at most) is closed, and its calls end.
+    absl::Duration keepalive = absl::Seconds(30);
     std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
         interceptors;
   };

@@ -1,12 +1,8 @@
 // The services over an in-process channel, on a real store and a real queue.
-#include "server/rpc/server.h"
-
-#include <google/rpc/error_details.pb.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 
-#include <optional>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -19,10 +15,10 @@
 #include "radiograph/v1/server.grpc.pb.h"
 #include "radiograph/v1/workers.grpc.pb.h"
 #include "server/rpc/artifacts.h"
+#include "server/rpc/rpc_fixture.h"
 #include "server/rpc/services.h"
 #include "server/rpc/status.h"
 #include "server/rpc/test_call.h"
-#include "server/rpc/test_store.h"
 
 namespace radiograph {
 namespace {
@@ -31,108 +27,8 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::CallBytes;
+using testing::RpcServerTest;
 using testing::StatusIs;
-
-constexpr char kToken[] = "the agent's token";
-
-class RpcServerTest : public testing::StoreTest {
- protected:
-  RpcServerTest() : errands_(&clock_), pool_(2), door_({}, &who_) {
-    EXPECT_OK(CreateArtifact(*store_, kDefaultTenant,
-                             Request("digits", {{"model.safetensors", ModelBytes()}})));
-    auto jobs = Jobs::Open({}, store_.get(), &clock_, &errands_, JobsObserver());
-    EXPECT_OK(jobs);
-    jobs_ = *std::move(jobs);
-    errands_.Start();
-    backend_.emplace(Backend{.store = store_.get(),
-                             .jobs = jobs_.get(),
-                             .headers = headers_.get(),
-                             .door = &door_,
-                             .pool = &pool_,
-                             .heartbeat = absl::Milliseconds(20)});
-    *backend_->info.mutable_limits() = MakeLimits(door_.options(), {}, {});
-    Serve("");
-  }
-  ~RpcServerTest() override {
-    jobs_->Shutdown();
-    server_.reset();
-  }
-  void Serve(const std::string& listen) {
-    auto server = RpcServer::Start({.listen = listen, .interceptors = {}}, &*backend_);
-    ASSERT_OK(server);
-    server_ = *std::move(server);
-    channel_ = server_->InProcessChannel();
-  }
-
-  // Calls a unary method: Call(&v1::Jobs::Stub::Get, request).
-  template <typename Service, typename Request, typename Response>
-  absl::StatusOr<Response> Call(grpc::Status (Service::*method)(grpc::ClientContext*,
-                                                                const Request&, Response*),
-                                const std::type_identity_t<Request>& request, Service& stub) {
-    grpc::ClientContext context;
-    if (!authorization_.empty()) context.AddMetadata("authorization", authorization_);
-    Response response;
-    const absl::Status status = FromGrpc((stub.*method)(&context, request, &response));
-    if (!status.ok()) return status;
-    return response;
-  }
-  absl::StatusOr<v1::CreateJobResponse> CreateSpectrum(v1::CreateJobRequest request = {}) {
-    request.set_analysis("bilinear.spectrum");
-    if (request.inputs().empty()) (*request.mutable_inputs())["model"].add_refs("digits");
-    return Call(&v1::Jobs::Stub::Create, request, *v1::Jobs::NewStub(channel_));
-  }
-  absl::StatusOr<v1::Job> Cancel(const std::string& id) {
-    v1::CancelJobRequest request;
-    request.set_id(id);
-    return Call(&v1::Jobs::Stub::Cancel, request, *v1::Jobs::NewStub(channel_));
-  }
-  // One poll of a slot that offers everything.
-  absl::StatusOr<v1::SynchronizeResponse> Synchronize(v1::SynchronizeRequest request) {
-    request.set_protocol_version(1);
-    request.set_slot("embedded/cpu");
-    request.set_incarnation("i");
-    request.set_memory_bytes(int64_t{1} << 40);
-    request.mutable_engine()->set_device_kind("cpu");
-    request.mutable_engine()->set_device_model("a test");
-    v1::OfferedAnalysis* offered = request.add_analyses();
-    offered->set_name("bilinear.spectrum");
-    offered->set_version(1);
-    authorization_ = absl::StrCat("Bearer ", kToken);
-    auto response = Call(&v1::Workers::Stub::Synchronize, request, *v1::Workers::NewStub(channel_));
-    authorization_.clear();
-    return response;
-  }
-  // All events until the end of the stream, without heartbeats.
-  std::vector<v1::JobEvent> WatchToEnd(const std::string& id, int64_t after, int* heartbeats,
-                                       absl::FunctionRef<void()> on_heartbeat) {
-    grpc::ClientContext context;
-    v1::WatchJobRequest request;
-    request.set_id(id);
-    request.set_after_sequence(after);
-    auto reader = v1::Jobs::NewStub(channel_)->Watch(&context, request);
-    std::vector<v1::JobEvent> events;
-    v1::JobEvent event;
-    while (reader->Read(&event)) {
-      if (event.sequence() > 0) {
-        events.push_back(event);
-      } else if (++*heartbeats == 1) {
-        on_heartbeat();
-      }
-    }
-    EXPECT_OK(FromGrpc(reader->Finish()));
-    return events;
-  }
-
-  Errands errands_;
-  Pool pool_;
-  const Authorization who_{nullptr, kToken};
-  Door door_;
-  std::unique_ptr<Jobs> jobs_;
-  std::optional<Backend> backend_;
-  std::unique_ptr<RpcServer> server_;
-  std::shared_ptr<grpc::Channel> channel_;
-  std::string authorization_;
-};
 
 TEST_F(RpcServerTest, TellsItsLimitsAndDevices) {
   ASSERT_OK(Synchronize([] {
@@ -145,6 +41,10 @@ TEST_F(RpcServerTest, TellsItsLimitsAndDevices) {
                        Call(&v1::Server::Stub::GetInfo, {}, *v1::Server::NewStub(channel_)));
   EXPECT_EQ(info.limits().chunk_bytes_max(), 1 << 20);
   EXPECT_EQ(info.limits().blob_streams_max(), 64);
+  EXPECT_EQ(info.limits().waits_per_tenant_max(), 4096);
+  EXPECT_GT(info.limits().disk_free_bytes_min(), 0);
+  EXPECT_EQ(info.usage().stored_bytes(), static_cast<int64_t>(ModelBytes().size()));
+  EXPECT_EQ(info.usage().queued_jobs(), 0);
   ASSERT_EQ(info.devices_size(), 1);
   EXPECT_EQ(info.devices(0).model(), "a test");
   EXPECT_EQ(info.devices(0).memory_bytes(), int64_t{1} << 40);
@@ -350,7 +250,7 @@ TEST_F(RpcServerTest, ASlotGetsTheJob) {
 }
 
 TEST_F(RpcServerTest, TheAgentsTokenSubmitsNothing) {
-  authorization_ = absl::StrCat("Bearer ", kToken);
+  authorization_ = absl::StrCat("Bearer ", testing::kAgentToken);
   EXPECT_THAT(CreateSpectrum(),
               StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("Jobs.Create")));
 }

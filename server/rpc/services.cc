@@ -35,8 +35,8 @@ using grpc::ServerContext;
 template <typename Body>
 grpc::Status Run(Backend& backend, absl::string_view method, ServerContext* context, Body body) {
   absl::StatusOr<Door::Entry> entry = backend.door->Enter(method, *context);
-  if (!entry.ok()) return ToGrpc(entry.status());
-  const absl::Status status = body(entry->caller().tenant);
+  const absl::Status status = entry.ok() ? body(entry->caller().tenant) : entry.status();
+  if (absl::IsResourceExhausted(status)) backend.on_exhausted(ReasonOf(status));
   if (status.code() == absl::StatusCode::kInternal ||
       status.code() == absl::StatusCode::kDataLoss) {
     Log(LogLevel::kError, "call_failed",
@@ -59,9 +59,8 @@ class ServerService final : public v1::Server::Service {
   explicit ServerService(Backend* backend) : backend_(*backend) {}
   grpc::Status GetInfo(ServerContext* context, const v1::GetInfoRequest*,
                        v1::ServerInfo* info) override {
-    return Answer(
-        backend_, "Server.GetInfo", context, info,
-        [&](const std::string& tenant) -> absl::StatusOr<v1::ServerInfo> { return Info(tenant); });
+    return Answer(backend_, "Server.GetInfo", context, info,
+                  [&](const std::string& tenant) { return Info(tenant); });
   }
 
   grpc::Status Check(ServerContext* context, const v1::CheckRequest* request,
@@ -91,9 +90,22 @@ class ServerService final : public v1::Server::Service {
   }
 
  private:
+  absl::StatusOr<v1::Usage> UsageOf(const std::string& tenant) {
+    v1::Usage usage;
+    ASSIGN_OR_RETURN(const int64_t bytes, backend_.store->blobs->StoredBytes(tenant));
+    usage.set_stored_bytes(bytes);
+    usage.set_queued_jobs(backend_.jobs->CountOf(tenant, v1::QUEUED));
+    usage.set_running_jobs(backend_.jobs->CountOf(tenant, v1::RUNNING));
+    const Door::Inside inside = backend_.door->InsideOf(tenant);
+    usage.set_blob_streams(inside.blob_streams);
+    usage.set_waits(inside.waits);
+    return usage;
+  }
   // The devices are those of the slots that have told of their compute process.
-  v1::ServerInfo Info(const std::string& tenant) {
+  absl::StatusOr<v1::ServerInfo> Info(const std::string& tenant) {
     v1::ServerInfo info = backend_.info;
+    info.mutable_limits()->set_disk_free_bytes_min(backend_.store->blobs->space().free_bytes_min());
+    ASSIGN_OR_RETURN(*info.mutable_usage(), UsageOf(tenant));
     const v1::ListWorkersResponse workers = backend_.jobs->ListWorkers(tenant);
     for (const v1::Worker& worker : workers.workers()) {
       if (worker.engine().device_kind().empty()) continue;
@@ -330,6 +342,14 @@ v1::Limits MakeLimits(const Door::Options& door, const BlobStore::Options& blobs
   limits.set_artifact_files_max(kArtifactFilesMax);
   limits.set_queued_jobs_max(jobs.queued_jobs_max);
   limits.set_find_missing_max(kFindMissingMax);
+  limits.set_queued_jobs_per_tenant_max(jobs.queued_jobs_per_tenant_max);
+  limits.set_running_jobs_per_tenant_max(jobs.running_jobs_per_tenant_max);
+  limits.set_stored_bytes_max(blobs.stored_bytes_max);
+  limits.set_stored_bytes_per_tenant_max(blobs.stored_bytes_per_tenant_max);
+  limits.set_blob_streams_per_tenant_max(door.blob_streams_per_tenant_max);
+  limits.set_waits_max(door.waits_max);
+  limits.set_waits_per_tenant_max(door.waits_per_tenant_max);
+  limits.set_uploads_max(blobs.uploads_max);
   return limits;
 }
 

@@ -12,22 +12,13 @@
 namespace radiograph {
 namespace {
 
-constexpr absl::string_view kDomain = "radiograph";
 constexpr absl::string_view kGoogleTypes = "type.googleapis.com/google.rpc.";
-
-std::string TypeUrl(const google::protobuf::Message& message) {
-  return absl::StrCat("type.googleapis.com/", message.GetTypeName());
-}
-
-absl::Status WithPayload(absl::Status status, const google::protobuf::Message& payload) {
-  status.SetPayload(TypeUrl(payload), absl::Cord(payload.SerializeAsString()));
-  return status;
-}
 
 template <typename T>
 std::optional<T> PayloadOf(const absl::Status& status) {
   T message;
-  absl::optional<absl::Cord> bytes = status.GetPayload(TypeUrl(message));
+  absl::optional<absl::Cord> bytes =
+      status.GetPayload(absl::StrCat("type.googleapis.com/", message.GetTypeName()));
   if (!bytes.has_value() || !message.ParseFromString(std::string(*bytes))) return std::nullopt;
   return message;
 }
@@ -73,28 +64,6 @@ void AddDetail(const google::protobuf::Any& detail, absl::Status& status) {
 }
 
 }  // namespace
-
-absl::Status WithReason(absl::Status status, absl::string_view reason) {
-  google::rpc::ErrorInfo info;
-  info.set_reason(std::string(reason));
-  info.set_domain(std::string(kDomain));
-  return WithPayload(std::move(status), info);
-}
-
-absl::Status WithRetry(absl::Status status, absl::Duration delay) {
-  google::rpc::RetryInfo info;
-  const int64_t nanoseconds = absl::ToInt64Nanoseconds(delay);
-  info.mutable_retry_delay()->set_seconds(nanoseconds / 1'000'000'000);
-  info.mutable_retry_delay()->set_nanos(static_cast<int>(nanoseconds % 1'000'000'000));
-  return WithPayload(std::move(status), info);
-}
-
-absl::Status WithQuota(absl::Status status, absl::string_view subject, absl::string_view limit) {
-  google::rpc::QuotaFailure failure;
-  failure.add_violations()->set_subject(std::string(subject));
-  failure.mutable_violations(0)->set_description(std::string(limit));
-  return WithPayload(std::move(status), failure);
-}
 
 std::string ReasonOf(const absl::Status& status) {
   const auto info = PayloadOf<google::rpc::ErrorInfo>(status);

@@ -42,11 +42,12 @@ TEST(GrpcStatus, ViolationsAreABadRequest) {
 }
 
 TEST(GrpcStatus, ReasonRetryAndQuotaSurvive) {
-  absl::Status status = absl::ResourceExhaustedError("full");
-  status = WithQuota(WithRetry(WithReason(status, "TOO_MANY"), absl::Milliseconds(1500)), "streams",
-                     "64 at once");
-  status = RoundTrip(status);
-  EXPECT_EQ(ReasonOf(status), "TOO_MANY");
+  const absl::Status status = RoundTrip(QuotaExceeded({.quota = Quota::kWaitsPerTenant,
+                                                       .tenant = "vision",
+                                                       .text = "3 of 3 are taken",
+                                                       .retry = absl::Milliseconds(1500)}));
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kResourceExhausted, Eq("3 of 3 are taken")));
+  EXPECT_EQ(ReasonOf(status), "WAITS_PER_TENANT");
   EXPECT_EQ(RetryOf(status), absl::Milliseconds(1500));
   EXPECT_EQ(ToRpcStatus(status).details_size(), 3);
 }

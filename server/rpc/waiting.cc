@@ -33,7 +33,10 @@ class Waiting : public Reactor {
     if (!entry_.ok()) End(entry_.status());
     return entry_.ok();
   }
-  void End(const absl::Status& status) { this->Finish(ToGrpc(status)); }
+  void End(const absl::Status& status) {
+    if (absl::IsResourceExhausted(status)) backend_.on_exhausted(ReasonOf(status));
+    this->Finish(ToGrpc(status));
+  }
   // Empty for who was refused.
   std::string tenant() const { return entry_.ok() ? entry_->caller().tenant : ""; }
   // Why a wait ended that saw nothing.

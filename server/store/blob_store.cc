@@ -28,7 +28,11 @@ absl::StatusOr<std::unique_ptr<BlobStore>> BlobStore::Open(Options options, Data
 }
 
 BlobStore::BlobStore(Options options, Database* database, const Clock* clock, Disk* disk)
-    : options_(std::move(options)), database_(database), clock_(clock), disk_(disk) {}
+    : options_(std::move(options)),
+      database_(database),
+      clock_(clock),
+      disk_(disk),
+      space_(options_.folder, options_.disk_free_bytes_min, disk, clock) {}
 
 absl::Status BlobStore::CheckDigest(absl::string_view sha256) {
   if (IsSha256(sha256)) return absl::OkStatus();
@@ -160,15 +164,16 @@ absl::StatusOr<std::string> BlobStore::ReadBytes(const std::string& tenant,
   return bytes;
 }
 
-absl::StatusOr<int64_t> BlobStore::TotalBytes() {
-  int64_t total = 0;
+absl::StatusOr<int64_t> BlobStore::StoredBytes(const std::string& tenant) {
+  int64_t bytes = 0;
   RETURN_IF_ERROR(database_->Read([&](Connection& connection) -> absl::Status {
-    Statement& sum = connection.Prepare("SELECT coalesce(sum(size), 0) FROM blob");
-    ASSIGN_OR_RETURN(bool found, sum.Step());
-    if (found) total = sum.Int(0);
+    Statement& find =
+        connection.Prepare("SELECT bytes FROM stored WHERE tenant = ?").Bind(1, tenant);
+    ASSIGN_OR_RETURN(bool found, find.Step());
+    if (found) bytes = find.Int(0);
     return absl::OkStatus();
   }));
-  return total;
+  return bytes;
 }
 
 absl::StatusOr<v1::Blob> BlobStore::PutChunks(

@@ -43,6 +43,8 @@
 #include "server/store/blob_hash.h"
 #include "server/store/database.h"
 #include "server/store/disk.h"
+#include "server/store/disk_space.h"
+#include "server/store/quota.h"
 #include "server/store/tenant.h"
 
 namespace radiograph {
@@ -76,8 +78,8 @@ class Upload {
   // The blob is visible: this upload's Commit has passed, or another's had before.
   bool complete() const { return complete_; }
   // Adds bytes. INVALID_ARGUMENT when `offset` isn't committed_size() or the blob would grow beyond
-  // its declared size; RESOURCE_EXHAUSTED when the disk is full: what has come is dropped then,
-  // to make room, and the upload starts again at 0.
+  // its declared size; RESOURCE_EXHAUSTED when the disk is low: what has come stays. When it is
+  // full, that is dropped, to make room, and the upload starts again at 0.
   absl::Status Append(int64_t offset, absl::string_view bytes);
   // Verifies and makes visible; durable when OK. FAILED_PRECONDITION when bytes are missing yet.
   // INVALID_ARGUMENT when the digest is another. After that, or a failing disk (nobody knows then
@@ -102,8 +104,12 @@ class BlobStore {
     std::string folder;  // the state folder
     int64_t blob_bytes_max = int64_t{64} << 30;
     int64_t uploads_max = 1024;  // unfinished ones
+    int64_t uploads_per_tenant_max = ShareOf(1024);
     absl::Duration upload_idle_max = absl::Hours(24);
     std::function<void()> on_damaged = [] {};  // a blob was found so; any thread, must not block
+    int64_t stored_bytes_max = 0;             // 0: no limit but the disk
+    int64_t stored_bytes_per_tenant_max = 0;  // of what the tenant possesses; 0: no limit
+    int64_t disk_free_bytes_min = DiskSpace::kAutomatic;
   };
   static absl::StatusOr<std::unique_ptr<BlobStore>> Open(Options options, Database* database,
                                                          const Clock* clock, Disk* disk);
@@ -116,9 +122,15 @@ class BlobStore {
   absl::StatusOr<bool> HoldsAll(const google::protobuf::RepeatedPtrField<v1::ArtifactFile>& files);
 
   // `upload_id`: 1..64 of [A-Za-z0-9_-]. UNAVAILABLE while another writer has this upload (its
-  // connection may have broken and nobody noticed yet); RESOURCE_EXHAUSTED at uploads_max;
-  // INVALID_ARGUMENT when blob.size is above blob_bytes_max, or not the size that the store knows.
-  // The bytes that are there are hashed again when this process hasn't seen them.
+  // connection may have broken and nobody noticed yet); INVALID_ARGUMENT when blob.size is above
+  // blob_bytes_max, or not the size that the store knows. RESOURCE_EXHAUSTED (quota.h) when there
+  // are too many uploads, or the declared size does not fit below stored_bytes_max, the tenant's,
+  // or on the disk, together with what is stored, what the uploads that are being written have
+  // declared and what has come of the others. So uploads at once never go beyond a limit; a blob
+  // that becomes stored at that moment may be counted twice, and an upload be refused that would
+  // pass a moment later. What workers upload (kEveryTenant) ends acknowledged work: it counts, and
+  // is refused only for want of disk. The bytes that are there are hashed again when this process
+  // hasn't seen them.
   absl::StatusOr<Upload> StartOrResume(const std::string& tenant, const std::string& upload_id,
                                        const v1::Blob& blob);
   // How far an upload is (0 when unknown). What it tells is on the disk: it never decreases, until
@@ -171,8 +183,11 @@ class BlobStore {
   absl::Status SweepFiles(Stopped stopped);
   // Drops uploads that were idle for upload_idle_max. To be called now and then.
   absl::Status SweepUploads();
-  // Sum of the blobs' sizes.
-  absl::StatusOr<int64_t> TotalBytes();
+  // Sum of the sizes of all blobs.
+  absl::StatusOr<int64_t> TotalBytes() { return StoredBytes(""); }
+  // Of those that the tenant possesses.
+  absl::StatusOr<int64_t> StoredBytes(const std::string& tenant);
+  DiskSpace& space() { return space_; }
 
  private:
   friend class Upload;
@@ -207,7 +222,11 @@ class BlobStore {
   absl::StatusOr<UniqueFd> OpenBlob(const std::string& sha256);
   absl::StatusOr<std::string> RestoreChain(const std::string& sha256, int64_t size, int fd);
   absl::Status CheckUpload(const std::string& upload_id, const v1::Blob& blob) const;
-  absl::StatusOr<std::shared_ptr<UploadState>> TakeUpload(const UploadKey& key);
+  absl::StatusOr<std::shared_ptr<UploadState>> TakeUpload(const UploadKey& key, int64_t size);
+  absl::Status CheckUploads(const std::string& tenant) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status CheckRoom(const UploadState& state);
+  absl::Status CheckStored(const UploadState& state, const std::string& tenant, int64_t uploading,
+                           int64_t limit);
   absl::Status Publish(UploadState& state);
   // Gives the writer's place free; with `forget` the bytes go too.
   void Release(UploadState& state, bool forget);
@@ -218,6 +237,7 @@ class BlobStore {
   Database* const database_;
   const Clock* const clock_;
   Disk* const disk_;
+  DiskSpace space_;
   absl::Mutex mu_;
   std::map<UploadKey, std::shared_ptr<UploadState>> uploads_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_set<std::string> claimed_ ABSL_GUARDED_BY(mu_);

@@ -287,7 +287,7 @@ TEST_F(BlobStoreTest, ASecondWriterIsRefused) {
 TEST_F(BlobStoreTest, UnfinishedUploadsAreLimitedAndSweptAfterADay) {
   for (const char* id : {"a", "b", "c"}) ASSERT_OK(UploadPrefix(id, "abc", 1));
   EXPECT_THAT(UploadPrefix("d", "abc", 1),
-              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("3 uploads")));
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("3 unfinished uploads")));
   clock_.Advance(absl::Hours(23));
   ASSERT_OK(blobs().SweepUploads());
   EXPECT_EQ(blobs().QueryStatus(kDefaultTenant, "a", BlobOf("abc"))->committed_size(), 1);

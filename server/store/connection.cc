@@ -6,13 +6,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
+#include "server/store/quota.h"
 
 namespace radiograph {
 namespace {
 
+constexpr absl::Duration kRetryWhenFull = absl::Seconds(5);
+
 absl::StatusCode CodeOf(int extended) {
   switch (extended & 0xff) {
-    case SQLITE_FULL:
     case SQLITE_NOMEM:
     case SQLITE_TOOBIG:
       return absl::StatusCode::kResourceExhausted;
@@ -34,10 +36,14 @@ absl::StatusCode CodeOf(int extended) {
 }  // namespace
 
 absl::Status SqliteStatus(sqlite3* database, absl::string_view action) {
-  int extended = sqlite3_extended_errcode(database);
-  return absl::Status(CodeOf(extended),
-                      absl::StrCat("database: can't ", action, ": ", sqlite3_errmsg(database), " (",
-                                   extended, ")"));
+  const int extended = sqlite3_extended_errcode(database);
+  std::string text =
+      absl::StrCat("database: can't ", action, ": ", sqlite3_errmsg(database), " (", extended, ")");
+  if ((extended & 0xff) == SQLITE_FULL) {
+    return QuotaExceeded(
+        {.quota = Quota::kDiskSpace, .text = std::move(text), .retry = kRetryWhenFull});
+  }
+  return absl::Status(CodeOf(extended), text);
 }
 
 Statement::Statement(Statement&& other) noexcept

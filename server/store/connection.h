@@ -86,8 +86,8 @@ class Connection {
   absl::node_hash_map<std::string, Statement> statements_;
 };
 
-// SQLITE_FULL is RESOURCE_EXHAUSTED, damage DATA_LOSS, a broken constraint ALREADY_EXISTS, failed
-// I/O UNAVAILABLE, all else INTERNAL.
+// SQLITE_FULL is RESOURCE_EXHAUSTED (quota.h, to be tried again), damage DATA_LOSS, a broken
+// constraint ALREADY_EXISTS, failed I/O UNAVAILABLE, all else INTERNAL.
 absl::Status SqliteStatus(sqlite3* database, absl::string_view action);
 
 }  // namespace radiograph

@@ -1,5 +1,6 @@
 #include "server/store/disk.h"
 
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -38,6 +39,16 @@ absl::Status Disk::SyncFolder(const std::string& folder) { return radiograph::Sy
 absl::Status Disk::Remove(const std::string& path) {
   if (unlink(path.c_str()) != 0 && errno != ENOENT) return ErrnoStatus(errno, "can't remove", path);
   return absl::OkStatus();
+}
+
+absl::StatusOr<Disk::Room> Disk::RoomOf(const std::string& folder) {
+  struct statvfs room;
+  if (statvfs(folder.c_str(), &room) != 0) {
+    return ErrnoStatus(errno, "can't see the free space of", folder);
+  }
+  const auto block = static_cast<int64_t>(room.f_frsize);
+  return Room{.all = static_cast<int64_t>(room.f_blocks) * block,
+              .free = static_cast<int64_t>(room.f_bavail) * block};
 }
 
 }  // namespace radiograph

@@ -2,9 +2,11 @@
 #ifndef RADIOGRAPH_SERVER_STORE_DISK_H_
 #define RADIOGRAPH_SERVER_STORE_DISK_H_
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
 namespace radiograph {
@@ -20,6 +22,11 @@ class Disk {
   virtual absl::Status Rename(const std::string& from, const std::string& to);
   virtual absl::Status SyncFolder(const std::string& folder);
   virtual absl::Status Remove(const std::string& path);
+  // Bytes of the file system that holds the folder: in all, and free for us.
+  struct Room {
+    int64_t all, free;
+  };
+  virtual absl::StatusOr<Room> RoomOf(const std::string& folder);
 };
 
 }  // namespace radiograph

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "server/store/connection.h"
 #include "server/store/job_store.h"
 
@@ -14,6 +15,7 @@ namespace radiograph {
   "sequence, memory, planned_seconds, cache_key, request_digest, lease_token, embedded, events, " \
   "record, tenant"
 
+absl::Status NoSuchJob(absl::string_view id);
 // The row that a statement over RADIOGRAPH_JOB_COLUMNS stands on.
 absl::StatusOr<JobRow> ReadJobRow(const Statement& statement);
 // Steps first; nullopt at the end.

@@ -10,6 +10,21 @@
 #include "server/store/messages.h"
 
 namespace radiograph {
+namespace {
+
+absl::StatusOr<JobHead> HeadOf(Connection& connection, const JobKey& key) {
+  Statement& find =
+      connection.Prepare("SELECT sequence, state, events FROM job WHERE id = ? AND tenant = ?")
+          .Bind(1, key.id)
+          .Bind(2, key.tenant);
+  ASSIGN_OR_RETURN(bool found, find.Step());
+  if (!found) return NoSuchJob(key.id);
+  return JobHead{.sequence = find.Int(0),
+                 .state = static_cast<v1::JobState>(find.Int(1)),
+                 .events = find.Int(2)};
+}
+
+}  // namespace
 
 void JobStore::Transact(Body body, Done done) {
   auto changes = std::make_shared<std::vector<JobChange>>();
@@ -75,26 +90,34 @@ absl::Status JobStore::ForEach(v1::JobState state, absl::FunctionRef<void(JobRow
   });
 }
 
-absl::StatusOr<std::vector<v1::JobEvent>> JobStore::Events(const JobKey& key,
-                                                           int64_t after_sequence, int64_t limit) {
-  std::vector<v1::JobEvent> events;
+absl::StatusOr<JobHead> JobStore::Head(const JobKey& key) {
+  absl::StatusOr<JobHead> head;
+  RETURN_IF_ERROR(database_->Read([&](Connection& connection) {
+    head = HeadOf(connection, key);
+    return head.status();
+  }));
+  return head;
+}
+
+absl::StatusOr<JobStore::EventPage> JobStore::Events(const JobKey& key, int64_t after_sequence,
+                                                     int64_t limit) {
+  EventPage page;
   RETURN_IF_ERROR(database_->Read([&](Connection& connection) -> absl::Status {
-    Statement& rows =
-        connection
-            .Prepare(
-                "SELECT record FROM event WHERE job = (SELECT sequence FROM job WHERE id = ?1 "
-                "AND tenant = ?4) AND sequence > ?2 ORDER BY sequence LIMIT ?3")
-            .Bind(1, key.id)
-            .Bind(2, after_sequence)
-            .Bind(3, limit)
-            .Bind(4, key.tenant);
+    ASSIGN_OR_RETURN(page.head, HeadOf(connection, key));
+    Statement& rows = connection
+                          .Prepare(
+                              "SELECT record FROM event WHERE job = ? AND sequence > ? "
+                              "ORDER BY sequence LIMIT ?")
+                          .Bind(1, page.head.sequence)
+                          .Bind(2, after_sequence)
+                          .Bind(3, limit);
     while (true) {
       ASSIGN_OR_RETURN(bool found, rows.Step());
       if (!found) return absl::OkStatus();
-      RETURN_IF_ERROR(ParseRecord(rows.Blob(0), events.emplace_back()));
+      RETURN_IF_ERROR(ParseRecord(rows.Blob(0), page.events.emplace_back()));
     }
   }));
-  return events;
+  return page;
 }
 
 absl::StatusOr<JobStore::Counts> JobStore::Count() {

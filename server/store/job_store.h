@@ -44,6 +44,13 @@ struct JobRow {
   int64_t events = 0;          // stored so far
 };
 
+// How far a job is: what its watchers ask for again and again.
+struct JobHead {
+  int64_t sequence = 0;
+  v1::JobState state = v1::JOB_STATE_UNSPECIFIED;
+  int64_t events = 0;
+};
+
 // What a committed transaction did to one job. `before` is unspecified for a new one.
 struct JobChange {
   JobRow row;
@@ -125,9 +132,14 @@ class JobStore {
                                             absl::FunctionRef<void(JobRow&)> fill);
   // All rows in that state, oldest first, handed over one by one.
   absl::Status ForEach(v1::JobState state, absl::FunctionRef<void(JobRow)> use);
-  // Events after `after_sequence`, at most `limit`.
-  absl::StatusOr<std::vector<v1::JobEvent>> Events(const JobKey& key, int64_t after_sequence,
-                                                   int64_t limit);
+  // NOT_FOUND.
+  absl::StatusOr<JobHead> Head(const JobKey& key);
+  // Events after `after_sequence`, at most `limit`, and the head as of the same moment. NOT_FOUND.
+  struct EventPage {
+    JobHead head;
+    std::vector<v1::JobEvent> events;
+  };
+  absl::StatusOr<EventPage> Events(const JobKey& key, int64_t after_sequence, int64_t limit);
   // By tenant and state.
   using Counts = std::map<std::pair<std::string, v1::JobState>, int64_t>;
   absl::StatusOr<Counts> Count();

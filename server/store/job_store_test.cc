@@ -132,7 +132,7 @@ TEST_F(JobStoreTest, ARefusedChangeWritesNothing) {
                      }),
               StatusIs(absl::StatusCode::kAborted, "stale token"));
   EXPECT_EQ(jobs().Get(Key("a"))->job.state(), v1::QUEUED);
-  EXPECT_EQ(jobs().Events(Key("a"), 0, 10)->size(), 1u);
+  EXPECT_EQ(jobs().Events(Key("a"), 0, 10)->events.size(), 1u);
   EXPECT_THAT(SetState("b", v1::FAILED), StatusIs(absl::StatusCode::kNotFound, HasSubstr("'b'")));
 }
 
@@ -173,13 +173,16 @@ TEST_F(JobStoreTest, EventsAreNumberedAndPaged) {
     }));
   }
   ASSERT_OK(SetState("a", v1::RUNNING));  // without an event
-  ASSERT_OK_AND_ASSIGN(auto events, jobs().Events(Key("a"), 2, 2));
+  ASSERT_OK_AND_ASSIGN(const auto page, jobs().Events(Key("a"), 2, 2));
+  EXPECT_EQ(page.head.state, v1::RUNNING);
+  EXPECT_EQ(page.head.events, 5);
+  const std::vector<v1::JobEvent>& events = page.events;
   ASSERT_EQ(events.size(), 2u);
   EXPECT_EQ(events[0].sequence(), 3);
   EXPECT_EQ(events[0].message(), "event 3");
   EXPECT_EQ(events[1].sequence(), 4);
-  EXPECT_EQ(jobs().Events(Key("a"), 0, 100)->size(), 5u);
-  EXPECT_EQ(jobs().Events(Key("b"), 0, 100)->size(), 1u);
+  EXPECT_EQ(jobs().Events(Key("a"), 0, 100)->events.size(), 5u);
+  EXPECT_EQ(jobs().Events(Key("b"), 0, 100)->events.size(), 1u);
 }
 
 TEST_F(JobStoreTest, ARequestIdIsItsTenantsAndHasOneJob) {
@@ -206,7 +209,10 @@ TEST_F(JobStoreTest, AnotherTenantsJobDoesNotExist) {
   Insert(Row("a"));
   EXPECT_OK(jobs().Get(Key("a")));
   EXPECT_THAT(jobs().Get(Key("a", "other")), StatusIs(absl::StatusCode::kNotFound, HasSubstr("a")));
-  EXPECT_EQ(jobs().Events(Key("a", "other"), 0, 10)->size(), 0u);
+  EXPECT_THAT(jobs().Events(Key("a", "other"), 0, 10),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("a")));
+  EXPECT_THAT(jobs().Head(Key("a", "other")),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("a")));
   EXPECT_EQ(jobs().List("other", {}, [](JobRow&) {})->jobs_size(), 0);
 }
 
@@ -279,7 +285,7 @@ TEST_F(JobStoreTest, ADeletedJobIsGoneWithItsEvents) {
   }));
   EXPECT_THAT(jobs().Get(Key("a")), StatusIs(absl::StatusCode::kNotFound, HasSubstr("'a'")));
   Insert(Row("b"));  // its number may be used again
-  EXPECT_EQ(jobs().Events(Key("b"), 0, 10)->size(), 1u);
+  EXPECT_EQ(jobs().Events(Key("b"), 0, 10)->events.size(), 1u);
 }
 
 TEST_F(JobStoreTest, ListsByStateNewestFirstAndStableWhenJobsCome) {

@@ -14,10 +14,6 @@ namespace {
 // Planned seconds are kept in nanoseconds: the columns are integers.
 constexpr double kNanoseconds = 1e9;
 
-absl::Status NoSuchJob(absl::string_view id) {
-  return absl::NotFoundError(absl::StrCat("there is no job '", id.substr(0, 80), "'"));
-}
-
 absl::Status InsertEvent(Connection& connection, JobRow& row, v1::JobEvent event) {
   event.set_sequence(++row.events);
   return connection.Prepare("INSERT INTO event (job, sequence, record) VALUES (?, ?, ?)")
@@ -69,6 +65,10 @@ absl::Status InsertRow(Connection& connection, const JobRow& row) {
 }
 
 }  // namespace
+
+absl::Status NoSuchJob(absl::string_view id) {
+  return absl::NotFoundError(absl::StrCat("there is no job '", id.substr(0, 80), "'"));
+}
 
 absl::StatusOr<JobRow> ReadJobRow(const Statement& statement) {
   JobRow row;

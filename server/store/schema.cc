@@ -187,9 +187,44 @@ constexpr char kListing[] = R"sql(
   ) WITHOUT ROWID;
 )sql";
 
+// How many bytes each tenant possesses, and all blobs take ('', each once): kept by triggers, so
+// that it is right in every transaction, whoever gives and takes blobs. Rows of `blob` are changed
+// by UPDATE, never by REPLACE, which runs no trigger for what it drops.
+constexpr char kStored[] = R"sql(
+  CREATE TABLE stored (
+    tenant TEXT PRIMARY KEY,
+    bytes INTEGER NOT NULL
+  ) WITHOUT ROWID;
+  INSERT INTO stored SELECT '', coalesce(sum(size), 0) FROM blob;
+  INSERT INTO stored
+    SELECT tenant, sum(size) FROM possession JOIN blob USING (sha256) GROUP BY tenant;
+
+  CREATE TRIGGER blob_came AFTER INSERT ON blob BEGIN
+    UPDATE stored SET bytes = bytes + NEW.size WHERE tenant = ''
+      OR tenant IN (SELECT tenant FROM possession WHERE sha256 = NEW.sha256);
+  END;
+  CREATE TRIGGER blob_changed AFTER UPDATE OF size ON blob WHEN NEW.size <> OLD.size BEGIN
+    UPDATE stored SET bytes = bytes + NEW.size - OLD.size WHERE tenant = ''
+      OR tenant IN (SELECT tenant FROM possession WHERE sha256 = NEW.sha256);
+  END;
+  CREATE TRIGGER blob_went AFTER DELETE ON blob BEGIN
+    UPDATE stored SET bytes = bytes - OLD.size WHERE tenant = ''
+      OR tenant IN (SELECT tenant FROM possession WHERE sha256 = OLD.sha256);
+  END;
+  CREATE TRIGGER possession_came AFTER INSERT ON possession BEGIN
+    INSERT OR IGNORE INTO stored VALUES (NEW.tenant, 0);
+    UPDATE stored SET bytes = bytes + coalesce((SELECT size FROM blob WHERE sha256 = NEW.sha256), 0)
+      WHERE tenant = NEW.tenant;
+  END;
+  CREATE TRIGGER possession_went AFTER DELETE ON possession BEGIN
+    UPDATE stored SET bytes = bytes - coalesce((SELECT size FROM blob WHERE sha256 = OLD.sha256), 0)
+      WHERE tenant = OLD.tenant;
+  END;
+)sql";
+
 // Script i leads from version i to version i + 1. A script is never changed once it has landed.
-constexpr const char* kScripts[] = {kFirst, kTenants, kChains, kOwners, kRetention,
-                                    kKeepsakes, kAliases, kListing};
+constexpr const char* kScripts[] = {kFirst,     kTenants, kChains,  kOwners, kRetention,
+                                    kKeepsakes, kAliases, kListing, kStored};
 static_assert(kSchemaVersion == std::size(kScripts));
 
 }  // namespace

@@ -17,6 +17,7 @@ namespace {
 // Dirty pages are handed to the disk this often, so that the sync at the end finds little left to
 // do.
 constexpr int64_t kWriteBackBytes = 8 << 20;
+constexpr absl::Duration kRetryWhenFull = absl::Seconds(5);
 
 }  // namespace
 
@@ -62,12 +63,16 @@ absl::Status Upload::Append(int64_t offset, absl::string_view bytes) {
                                                    " bytes that the blob was said to have"));
   }
   if (bytes.empty()) return absl::OkStatus();
+  RETURN_IF_ERROR(state_->key.tenant == kEveryTenant ? store_->space_.CheckResult(0)
+                                                     : store_->space_.CheckNew(0));
   absl::Status written = store_->disk_->Write(state_->file.get(), bytes, state_->path);
   if (!written.ok()) {
     state_->hashed = false;  // nobody knows how much of it is in the file: Open looks
-    // A large upload that fills the disk makes room for the small ones.
-    if (absl::IsResourceExhausted(written)) Discard();
-    return written;
+    if (!absl::IsResourceExhausted(written)) return written;
+    Discard();  // a large upload that fills the disk makes room for the small ones
+    return QuotaExceeded({.quota = Quota::kDiskSpace,
+                          .text = std::string(written.message()),
+                          .retry = kRetryWhenFull});
   }
   state_->hash.Update(bytes);
   state_->size = state_->hash.size();

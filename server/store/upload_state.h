@@ -34,6 +34,7 @@ struct UploadState {
   bool whole = false;
 
   bool writing = false;   // has a writer; guarded by BlobStore::mu_
+  int64_t declared = 0;   // what its writer says it will be; guarded by BlobStore::mu_
   absl::Time idle_since;  // guarded by BlobStore::mu_
 };
 

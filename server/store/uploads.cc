@@ -21,6 +21,7 @@ namespace radiograph {
 namespace {
 
 constexpr int64_t kUploadIdBytesMax = 64;
+constexpr absl::Duration kRetry = absl::Seconds(1);  // for another upload to end
 
 bool IsUploadId(absl::string_view id) {
   return !id.empty() && id.size() <= kUploadIdBytesMax &&
@@ -72,22 +73,79 @@ absl::Status BlobStore::CheckUpload(const std::string& upload_id, const v1::Blob
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<UploadState>> BlobStore::TakeUpload(const UploadKey& key) {
-  absl::MutexLock lock(&mu_);
-  std::shared_ptr<UploadState>& state = uploads_[key];
-  if (state == nullptr) {
-    if (static_cast<int64_t>(uploads_.size()) > options_.uploads_max) {
-      uploads_.erase(key);
-      return absl::ResourceExhaustedError(absl::StrCat(
-          options_.uploads_max, " uploads are unfinished; finish some, or let them expire"));
-    }
-    state = std::make_shared<UploadState>(key, UploadPath(key));
+absl::Status BlobStore::CheckUploads(const std::string& tenant) const {
+  const auto all = static_cast<int64_t>(uploads_.size());
+  if (all >= options_.uploads_max) {
+    return QuotaExceeded(
+        {.quota = Quota::kUploads,
+         .text = absl::StrCat("the server has ", all, " unfinished uploads, of at most ",
+                              options_.uploads_max),
+         .retry = kRetry});
   }
+  const int64_t own = std::count_if(uploads_.begin(), uploads_.end(), [&](const auto& entry) {
+    return entry.first.tenant == tenant;
+  });
+  if (own < options_.uploads_per_tenant_max || tenant == kEveryTenant) return absl::OkStatus();
+  return QuotaExceeded(
+      {.quota = Quota::kUploadsPerTenant,
+       .tenant = tenant,
+       .text = absl::StrCat("tenant ", tenant, " has ", own, " unfinished uploads, of at most ",
+                            options_.uploads_per_tenant_max, "; finish some, or let them expire"),
+       .retry = kRetry});
+}
+
+absl::Status BlobStore::CheckStored(const UploadState& state, const std::string& tenant,
+                                    int64_t uploading, int64_t limit) {
+  if (limit == 0) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const int64_t stored, StoredBytes(tenant));
+  if (stored + uploading <= limit) return absl::OkStatus();
+  const int64_t size = state.declared;
+  // Other uploads may fail, or become bytes that were counted twice; what is stored stays.
+  const bool may_pass = stored + size <= limit;
+  return QuotaExceeded(
+      {.quota = tenant.empty() ? Quota::kStoredBytes : Quota::kStoredBytesPerTenant,
+       .tenant = tenant,
+       .text = absl::StrCat(tenant.empty() ? "the server" : absl::StrCat("tenant ", tenant),
+                            " stores ", stored, " bytes and uploads ", uploading - size,
+                            ", of at most ", limit, ": there is no room for ", size, " more"),
+       .retry = may_pass ? kRetry : absl::InfiniteDuration()});
+}
+
+// Whether there is room for the rest of an upload that has been taken.
+absl::Status BlobStore::CheckRoom(const UploadState& state) {
+  const std::string& tenant = state.key.tenant;
+  int64_t own = 0, all = 0, unwritten = 0;
+  {
+    absl::MutexLock lock(&mu_);
+    for (const auto& [key, other] : uploads_) {
+      const int64_t bytes = other->writing ? other->declared : other->size.load();
+      all += bytes;
+      if (key.tenant == tenant) own += bytes;
+      unwritten += bytes - std::min(bytes, other->size.load());
+    }
+  }
+  // The stored bytes are read after the uploads: what ends in between is counted twice, not never.
+  if (tenant == kEveryTenant) return space_.CheckResult(unwritten);
+  RETURN_IF_ERROR(CheckStored(state, tenant, own, options_.stored_bytes_per_tenant_max));
+  RETURN_IF_ERROR(CheckStored(state, "", all, options_.stored_bytes_max));
+  return space_.CheckNew(unwritten);
+}
+
+absl::StatusOr<std::shared_ptr<UploadState>> BlobStore::TakeUpload(const UploadKey& key,
+                                                                   int64_t size) {
+  absl::MutexLock lock(&mu_);
+  auto found = uploads_.find(key);
+  if (found == uploads_.end()) {
+    RETURN_IF_ERROR(CheckUploads(key.tenant));
+    found = uploads_.emplace(key, std::make_shared<UploadState>(key, UploadPath(key))).first;
+  }
+  const std::shared_ptr<UploadState>& state = found->second;
   if (state->writing) {
     return absl::UnavailableError(
         absl::StrCat("upload ", key.upload_id, " of ", key.sha256, " has a writer already"));
   }
   state->writing = true;
+  state->declared = size;
   return state;
 }
 
@@ -105,8 +163,12 @@ absl::StatusOr<Upload> BlobStore::StartOrResume(const std::string& tenant,
   }
   if (held) return Upload(this, nullptr, blob.size(), /*complete=*/true);
   ASSIGN_OR_RETURN(std::shared_ptr<UploadState> state,
-                   TakeUpload({blob.sha256(), tenant, upload_id}));
+                   TakeUpload({blob.sha256(), tenant, upload_id}, blob.size()));
   Upload upload(this, state, blob.size(), /*complete=*/false);
+  if (absl::Status room = CheckRoom(*state); !room.ok()) {
+    if (state->size == 0) upload.Discard();  // of what never began nothing stays
+    return room;
+  }
   RETURN_IF_ERROR(state->Open());
   if (state->size > blob.size() || (state->whole && state->size != blob.size())) {
     return absl::InvalidArgumentError(absl::StrCat("upload ", upload_id, " of ", blob.sha256(),
@@ -168,7 +230,9 @@ absl::Status BlobStore::Publish(UploadState& state) {
   // Replaces a row that had lost its file, or the same row when another tenant has the blob.
   RETURN_IF_ERROR(database_->Write([&](Connection& connection) -> absl::Status {
     RETURN_IF_ERROR(
-        connection.Prepare("INSERT OR REPLACE INTO blob (sha256, size, chain) VALUES (?, ?, ?)")
+        connection
+            .Prepare("INSERT INTO blob (sha256, size, chain) VALUES (?, ?, ?) ON CONFLICT (sha256) "
+                     "DO UPDATE SET size = excluded.size, chain = excluded.chain")
             .Bind(1, sha256)
             .Bind(2, state.size)
             .BindBlob(3, state.hash.chain())

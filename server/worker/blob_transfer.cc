@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -45,8 +46,10 @@ absl::Status RetryUnavailable(std::stop_token stop, const std::function<absl::St
     if (stop.stop_requested()) return StoppedStatus();
     absl::Status status = attempt();
     if (stop.stop_requested() && !status.ok()) return StoppedStatus();
-    if (!absl::IsUnavailable(status) || ErrnoOf(status) != 0) return status;  // a disk of ours
-    if (PauseUnlessStopped(stop, pause)) return StoppedStatus();
+    const std::optional<absl::Duration> asked = RetryOf(status);  // the server has no room now
+    const bool disk_of_ours = ErrnoOf(status) != 0;
+    if ((!absl::IsUnavailable(status) && !asked) || disk_of_ours) return status;
+    if (PauseUnlessStopped(stop, std::max(pause, asked.value_or(pause)))) return StoppedStatus();
     pause = std::min(2 * pause, kRetryPauseMax);
   }
 }

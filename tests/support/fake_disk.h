@@ -54,6 +54,13 @@ class FakeDisk : public Disk {
     return status.ok() ? Disk::Remove(path) : status;
   }
 
+  // What RoomOf tells of a file system of 100 GB; negative: the real one's.
+  void SetFree(int64_t bytes) { free_ = bytes; }
+  absl::StatusOr<Room> RoomOf(const std::string& folder) override {
+    if (free_ < 0) return Disk::RoomOf(folder);
+    return Room{.all = 100'000'000'000, .free = free_};
+  }
+
  private:
   absl::Status Step(absl::string_view what) {
     if (++steps_ < first_failure_ || first_failure_ == 0) return absl::OkStatus();
@@ -63,6 +70,7 @@ class FakeDisk : public Disk {
   std::atomic<int64_t> first_failure_ = 0;
   const absl::StatusCode code_;
   std::atomic<int64_t> steps_ = 0;
+  std::atomic<int64_t> free_ = -1;
 };
 
 }  // namespace radiograph::testing

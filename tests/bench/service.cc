@@ -6,10 +6,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
@@ -70,17 +72,43 @@ absl::StatusOr<std::unique_ptr<Client>> Connect(const std::string& endpoint) {
   return Client::Make(options);
 }
 
+absl::StatusOr<std::string> HttpGet(const std::string& address, absl::string_view page) {
+  int port = 0;
+  if (!absl::SimpleAtoi(address.substr(address.rfind(':') + 1), &port)) {
+    return absl::InvalidArgumentError(absl::StrCat("no port in ", address));
+  }
+  UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in to = Loopback(port);
+  if (connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof(to)) != 0) {
+    return ErrnoStatus(errno, "can't reach", address);
+  }
+  RETURN_IF_ERROR(WriteAll(fd.get(), absl::StrCat("GET ", page, " HTTP/1.0\r\n\r\n"), address));
+  std::string answer, piece(64 << 10, '\0');
+  while (true) {
+    ASSIGN_OR_RETURN(const int64_t size, ReadSome(fd.get(), absl::MakeSpan(piece), address));
+    if (size == 0) break;
+    answer.append(piece, 0, size);
+  }
+  const size_t head = answer.find("\r\n\r\n");
+  if (answer.find(" 200 ") > head) return absl::UnavailableError(answer.substr(0, 200));
+  return answer.substr(head + 4);
+}
+
 absl::StatusOr<Server> StartServer(const std::string& bin, const std::string& state,
-                                   absl::string_view devices) {
+                                   absl::string_view devices,
+                                   const std::vector<std::string>& more_flags) {
   ASSIGN_OR_RETURN(int port, FreePort());
-  Server server{
-      .process = nullptr, .client = nullptr, .endpoint = absl::StrCat("127.0.0.1:", port)};
-  ASSIGN_OR_RETURN(
-      server.process,
-      Child::Spawn(bin + "/radiographd",
-                   {absl::StrCat("--listen=", server.endpoint), "--http=127.0.0.1:0",
-                    absl::StrCat("--state=", state), absl::StrCat("--devices=", devices)},
-                   {absl::StrCat("PATH=", getenv("PATH"))}));
+  ASSIGN_OR_RETURN(int http_port, FreePort());
+  Server server{.process = nullptr,
+                .client = nullptr,
+                .endpoint = absl::StrCat("127.0.0.1:", port),
+                .http = absl::StrCat("127.0.0.1:", http_port)};
+  std::vector<std::string> flags = {
+      absl::StrCat("--listen=", server.endpoint), absl::StrCat("--http=", server.http),
+      absl::StrCat("--state=", state), absl::StrCat("--devices=", devices)};
+  flags.insert(flags.end(), more_flags.begin(), more_flags.end());
+  ASSIGN_OR_RETURN(server.process, Child::Spawn(bin + "/radiographd", flags,
+                                                {absl::StrCat("PATH=", getenv("PATH"))}));
   while (!Listens(port)) {
     if (server.process->exited()) return absl::UnavailableError(server.process->StderrTail());
     usleep(500);

@@ -28,10 +28,19 @@ struct Server {
   std::unique_ptr<Child> process;
   std::unique_ptr<Client> client;
   std::string endpoint;
+  std::string http = {};  // HOST:PORT
 };
 // Returns once the server has answered GetInfo.
 absl::StatusOr<Server> StartServer(const std::string& bin, const std::string& state,
-                                   absl::string_view devices);
+                                   absl::string_view devices,
+                                   const std::vector<std::string>& more_flags = {});
+// What a page of the server says.
+absl::StatusOr<std::string> HttpGet(const std::string& address, absl::string_view page);
+
+// Uploads the weights, registers them as `model`, and asks for bilinear.spectrum without null
+// draws.
+absl::StatusOr<v1::CreateJobRequest> SpectrumRequest(Client& client,
+                                                     const std::string& model_folder);
 
 // Uploads the weights, registers them as `model`, and asks for bilinear.spectrum without null draws.
 absl::StatusOr<v1::CreateJobRequest> SpectrumRequest(Client& client,

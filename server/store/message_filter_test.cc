@@ -2,10 +2,13 @@
 
 #include <google/protobuf/text_format.h>
 
+#include <random>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "radiograph/v1/artifacts.pb.h"
 #include "radiograph/v1/jobs.pb.h"
+#include "server/store/job_scan.h"
 #include "tests/support/status_matchers.h"
 
 namespace radiograph {
@@ -126,6 +129,40 @@ TEST(MessageFilter, RefusalsNameFieldValueAndWhatIsAllowed) {
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(c.message)))
         << c.filter;
   }
+}
+
+// Pieces of filters in any order: each is refused with a sentence, or holds and its contrary
+// doesn't, and SQLite can be asked for it.
+TEST(MessageFilter, PiecesInAnyOrderAreRefusedOrHoldOrDont) {
+  const std::vector<std::string> pieces = {
+      "state", "labels", "team", "params", "k", "inputs", "model", "artifacts", "digest", "error",
+      "code", "attempts", "create_time", "end_time", "seed", "cache_hit", "*", "x", "\"a b\"", "'*'",
+      "RUNNING", "7", "-1.5", "true", "2026-01-01T00:00:00Z", ".", ".", ".", "=", "=", ":", ":",
+      "!=", "<", ">=", " ", " ", " AND ", " OR ", "NOT ", "-", "(", ")", ",", "\\", "\"", "\xc3\xbc"};
+  const uint64_t seed = std::random_device()();
+  SCOPED_TRACE(absl::StrCat("seed ", seed));
+  std::mt19937_64 random(seed);
+  v1::Job job;
+  ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(kJob, &job));
+  int accepted = 0;
+  for (int i = 0; i < 100'000; ++i) {
+    std::string text;
+    for (int n = 1 + static_cast<int>(random() % 9); n > 0; --n) {
+      text += pieces[random() % pieces.size()];
+    }
+    const auto filter = MessageFilter::Parse(text, v1::Job::descriptor());
+    if (!filter.ok()) {
+      ASSERT_THAT(filter, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("filter, at ")))
+          << text;
+      continue;
+    }
+    ++accepted;
+    const auto contrary = MessageFilter::Parse("NOT (" + text + ")", v1::Job::descriptor());
+    if (!contrary.ok()) continue;  // of nothing but spaces
+    ASSERT_NE(filter->Matches(job), contrary->Matches(job)) << text;
+    ASSERT_EQ(JobScan("t", *filter, {}, std::nullopt).sql().find(';'), std::string::npos) << text;
+  }
+  EXPECT_GT(accepted, 500);
 }
 
 TEST(MessageFilter, IsOfAnyMessage) {

@@ -4,6 +4,9 @@
 // A slot holds a lease while its job is fetched, run and reported, and renews it by Synchronize.
 // When the server can't be reached for the term of the lease, the job is stopped and forgotten: the
 // server gives it to another.
+//
+// How an attempt ended is told as server/jobs/README.md says: want of memory apart from a crash, and
+// what this machine's kernel refused (a full disk) apart from what the analysis refused.
 #ifndef RADIOGRAPH_SERVER_WORKER_AGENT_H_
 #define RADIOGRAPH_SERVER_WORKER_AGENT_H_
 

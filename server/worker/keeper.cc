@@ -6,11 +6,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "core/base/digest.h"
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
+#include "core/base/steady_event.h"
 #include "core/process/job_folder.h"
 #include "server/rpc/status.h"
 
@@ -32,11 +32,9 @@ class TimedStop {
     void operator()() const { source->request_stop(); }
   };
   void RequestAfter(absl::Duration time, std::stop_token ended) {
-    absl::Mutex mu;
-    std::stop_callback wake(ended, [&mu] { absl::MutexLock lock(&mu); });
-    absl::MutexLock lock(&mu);
-    auto is_ended = [&ended] { return ended.stop_requested(); };
-    if (!mu.AwaitWithTimeout(absl::Condition(&is_ended), time)) source_.request_stop();
+    SteadyEvent over;
+    std::stop_callback wake(ended, [&over] { over.Set(); });
+    if (!over.Wait(time)) source_.request_stop();
   }
 
   std::stop_source source_;

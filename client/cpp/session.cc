@@ -10,6 +10,7 @@
 
 #include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
+#include "core/base/moment.h"
 
 namespace radiograph {
 namespace {
@@ -41,7 +42,7 @@ std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options) {
 // that it was refused, before its time is over.
 void Pause(absl::Duration duration, const std::stop_token& stop) {
   grpc::CompletionQueue queue;
-  grpc::Alarm end(&queue, absl::ToChronoTime(absl::Now() + duration), nullptr);
+  grpc::Alarm end(&queue, MomentIn(duration), nullptr);
   std::stop_callback wake(stop, [&end] { end.Cancel(); });
   void* tag = nullptr;
   bool rang = false;
@@ -67,7 +68,7 @@ bool Backoff::Wait(const grpc::Status& failure, std::stop_token stop) {
 CallContext::CallContext(const ClientOptions& options, absl::Duration timeout, std::stop_token stop)
     : cancel_(std::move(stop), [this] { context_.TryCancel(); }) {
   if (!options.token.empty()) context_.AddMetadata("authorization", "Bearer " + options.token);
-  context_.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+  context_.set_deadline(MomentIn(timeout));
 }
 
 Client::Session::Session(ClientOptions given)

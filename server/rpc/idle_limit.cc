@@ -6,7 +6,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
+#include "core/base/moment.h"
 
 namespace radiograph {
 namespace {
@@ -26,7 +26,7 @@ bool IdleLimit::Wait(absl::FunctionRef<bool()> step) {
     guarded->context = context_;
   }
   grpc::Alarm alarm;
-  alarm.Set(absl::ToChronoTime(absl::Now() + idle_max_), [guarded](bool expired) {
+  alarm.Set(MomentIn(idle_max_), [guarded](bool expired) {
     absl::MutexLock lock(&guarded->mu);
     if (expired && guarded->context != nullptr) guarded->context->TryCancel();
   });

@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/time/clock.h"
+#include "core/base/moment.h"
 #include "core/base/status_macros.h"
 #include "server/rpc/services.h"
 #include "server/rpc/tls_credentials.h"
@@ -101,7 +101,7 @@ void RpcServer::SetServing(bool serving) {
 
 void RpcServer::Shutdown(absl::Duration grace) {
   listener_.reset();
-  server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
+  server_->Shutdown(MomentIn(grace));
   server_->Wait();
 }
 

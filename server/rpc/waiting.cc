@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "core/base/moment.h"
 #include "server/rpc/status.h"
 
 namespace radiograph {
@@ -119,7 +120,7 @@ class WaitReactor final : public Waiting<grpc::ServerUnaryReactor> {
               const v1::WaitJobRequest& request, v1::Job* response)
       : Waiting(backend, "Jobs.Wait", context), key_{tenant(), request.id()}, response_(response) {
     if (!Entered()) return;
-    const absl::Duration left = absl::FromChrono(context->deadline()) - absl::Now();
+    const absl::Duration left = TimeUntil(context->deadline());
     backend.jobs->WhenEnded(key_, WaitLimit(request, left, backend.wait_max), stop_.get_token(),
                             [this](absl::StatusOr<Jobs::Wake> wake) {
                               if (!wake.ok()) return End(wake.status());

@@ -222,6 +222,16 @@ TEST(BlobTransfer, UploadGoesOnWhereTheStreamBroke) {
   EXPECT_EQ(server.blob(sha256), bytes);
 }
 
+TEST(BlobTransfer, WhatTheServerBreaksOffIsTriedAgain) {
+  const absl::Status answers[] = {absl::CancelledError("Cancelled on the server side"),
+                                  absl::UnavailableError("no route"),
+                                  absl::ResourceExhaustedError("more than may ever be")};
+  int calls = 0;
+  EXPECT_THAT(RetryUnavailable({}, [&] { return answers[calls++]; }),
+              StatusIs(absl::StatusCode::kResourceExhausted, "more than may ever be"));
+  EXPECT_EQ(calls, 3);
+}
+
 TEST(BlobTransfer, EmptyFileIsUploaded) {
   FakeServer server;
   TemporaryFolder folder = TemporaryFolder::Make().value();

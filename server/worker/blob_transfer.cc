@@ -47,8 +47,9 @@ absl::Status RetryUnavailable(std::stop_token stop, const std::function<absl::St
     absl::Status status = attempt();
     if (stop.stop_requested() && !status.ok()) return StoppedStatus();
     const std::optional<absl::Duration> asked = RetryOf(status);  // the server has no room now
+    const bool broken_off = absl::IsUnavailable(status) || absl::IsCancelled(status);
     const bool disk_of_ours = ErrnoOf(status) != 0;
-    if ((!absl::IsUnavailable(status) && !asked) || disk_of_ours) return status;
+    if ((!broken_off && !asked) || disk_of_ours) return status;
     if (PauseUnlessStopped(stop, std::max(pause, asked.value_or(pause)))) return StoppedStatus();
     pause = std::min(2 * pause, kRetryPauseMax);
   }

@@ -43,9 +43,9 @@ class StoppableContext {
   std::stop_callback<Cancel> cancel_;
 };
 
-// Calls `attempt` until it answers anything but UNAVAILABLE or a refusal that carries RetryInfo (a
-// server with a full disk gets the result once it has room), with growing pauses, or a stop is
-// requested: CANCELLED. What this machine's kernel refused (ErrnoOf) is not tried again here.
+// Calls `attempt` until it answers anything but UNAVAILABLE, CANCELLED (by the server) or a refusal
+// that carries RetryInfo (a server with a full disk gets the result once it has room), with growing
+// pauses, or a stop is requested: CANCELLED. What this machine's kernel refused (ErrnoOf) is not tried again here.
 absl::Status RetryUnavailable(std::stop_token stop, const std::function<absl::Status()>& attempt);
 
 // Safe for use from many threads. A stop request ends any call with CANCELLED. UNAVAILABLE is tried

@@ -1,11 +1,11 @@
 #include "server/worker/slot_link.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/base/moment.h"
 #include "server/rpc/status.h"
 #include "server/worker/blob_transfer.h"
 
@@ -246,7 +246,7 @@ bool SlotLink::Prepare(v1::SynchronizeRequest& request, grpc::ClientContext& con
   } else {
     request.set_state(v1::IDLE);
   }
-  context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMicroseconds(patience));
+  context.set_deadline(MomentIn(patience));
   Authorize(options_.token, context);
   call_ = &context;
   interrupted_ = false;

@@ -76,6 +76,7 @@ absl::Status PrintJob(Console& console, Format format, const v1::Job& job) {
   add("seed", absl::StrCat(job.seed()));
   add("created", TimeText(job.create_time()));
   add("ended", TimeText(job.end_time()));
+  if (job.has_expire_time()) add("kept until", TimeText(job.expire_time()));
   if (job.has_deadline()) add("deadline", TimeText(job.deadline()));
   add("does over again", job.retry_of());
   if (!job.differs_from().empty()) {

@@ -71,6 +71,18 @@ absl::Status RemoveBrokenOff(Disk& disk, const std::string& folder) {
   return absl::OkStatus();
 }
 
+// For another copy of the database, log included.
+absl::Status CheckRoom(Store& store) {
+  int64_t bytes = 0;
+  for (const char* suffix : {"", "-wal"}) {
+    const std::string path = absl::StrCat(store.folder.path(), kDatabase, suffix);
+    std::error_code error;  // without a log
+    const auto size = std::filesystem::file_size(path, error);
+    if (!error) bytes += static_cast<int64_t>(size);
+  }
+  return store.blobs->space().CheckNew(bytes);
+}
+
 // A snapshot, compact and without a log of writes.
 absl::StatusOr<int64_t> CopyDatabase(const std::string& from, const std::string& to, Disk& disk) {
   {
@@ -131,6 +143,7 @@ absl::StatusOr<v1::Backup> MakeBackup(Store& store, Collector& collector, const 
   v1::Backup backup;
   backup.set_folder(absl::StrCat(folder, "/", name));
   *backup.mutable_create_time() = ToTimestamp(now);
+  RETURN_IF_ERROR(CheckRoom(store));
   RETURN_IF_ERROR(MakeFolders(partial));
   ASSIGN_OR_RETURN(const int64_t bytes,
                    CopyDatabase(state + kDatabase, partial + kDatabase, disk));

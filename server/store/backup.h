@@ -19,7 +19,8 @@ inline constexpr int kBackupsKept = 3;
 // name only when it is whole, and is a state folder: another server can be started on it, or on a
 // copy of it elsewhere. A blob whose file is lost already is left out, with a line in the log.
 //
-// Nothing is collected meanwhile; all else goes on. CANCELLED once `stopped`; what a backup that
+// Nothing is collected meanwhile; all else goes on. RESOURCE_EXHAUSTED when the disk has too little
+// room for the database's copy. CANCELLED once `stopped`; what a backup that
 // broke off has left is removed by the next. Backups run one at a time.
 absl::StatusOr<v1::Backup> MakeBackup(Store& store, Collector& collector, const Clock& clock,
                                       Disk& disk, Stopped stopped);

@@ -28,21 +28,32 @@ constexpr char kUploadAgain[] =
     "upload the same bytes again (radiograph models push, data push, or run, with the same files), "
     "or restore the file from a backup";
 
-// Rows that belong to rows that are not there. Adding a table that refers to another is a line.
-struct Orphans {
+// What rows of several tables must agree on, as the count of those that don't. Adding a table that
+// refers to another is a line.
+struct RowCheck {
+  const char* reason;
   const char* subject;
+  const char* text;
   const char* count;  // SQL
 };
-constexpr Orphans kOrphans[] = {
-    {"artifact_alias",
+constexpr char kOrphaned[] = "rows belong to nothing; they do no harm, but should not be";
+constexpr RowCheck kRowChecks[] = {
+    {"ROW_ORPHANED", "artifact_alias", kOrphaned,
      "SELECT count(*) FROM artifact_alias AS alias WHERE NOT EXISTS (SELECT 1 FROM artifact "
      "WHERE tenant = alias.tenant AND name = alias.name AND version = alias.version)"},
-    {"event", "SELECT count(*) FROM event WHERE job NOT IN (SELECT sequence FROM job)"},
-    {"job_request_text",
+    {"ROW_ORPHANED", "event", kOrphaned,
+     "SELECT count(*) FROM event WHERE job NOT IN (SELECT sequence FROM job)"},
+    {"ROW_ORPHANED", "job_request_text", kOrphaned,
      "SELECT count(*) FROM job_request_text WHERE job NOT IN (SELECT sequence FROM job)"},
-    {"kept_state", "SELECT count(*) FROM kept_state WHERE job NOT IN (SELECT sequence FROM job)"},
-    {"possession",
+    {"ROW_ORPHANED", "kept_state", kOrphaned,
+     "SELECT count(*) FROM kept_state WHERE job NOT IN (SELECT sequence FROM job)"},
+    {"ROW_ORPHANED", "possession", kOrphaned,
      "SELECT count(*) FROM possession WHERE sha256 NOT IN (SELECT sha256 FROM blob)"},
+    {"COUNTER_WRONG", "stored", "sums of stored bytes are wrong, so quotas are, too",
+     "SELECT count(*) FROM stored AS s WHERE bytes <> CASE tenant "
+     "WHEN '' THEN (SELECT coalesce(sum(size), 0) FROM blob) "
+     "ELSE (SELECT coalesce(sum(size), 0) FROM possession AS p JOIN blob USING (sha256) "
+     "WHERE p.tenant = s.tenant) END"},
 };
 
 v1::Problem MakeProblem(const char* reason, const std::string& subject, const std::string& text) {
@@ -61,7 +72,7 @@ class Checker {
 
   absl::Status Run() {
     for (auto part : {&Checker::CheckDatabase, &Checker::CheckBlobs, &Checker::CheckFiles,
-                      &Checker::CheckArtifacts, &Checker::CheckJobs, &Checker::CheckOrphans}) {
+                      &Checker::CheckArtifacts, &Checker::CheckJobs, &Checker::CheckTables}) {
       absl::Status status = (this->*part)();
       // The others may still find what is left.
       if (absl::IsDataLoss(status)) status = Found(Damaged(std::string(status.message())));
@@ -333,20 +344,19 @@ class Checker {
         absl::StrCat(wrong, "; delete it and ask for the same again, or ", kRestore)));
   }
 
-  absl::Status CheckOrphans() {
-    for (const Orphans& orphans : kOrphans) {
+  absl::Status CheckTables() {
+    for (const RowCheck& check : kRowChecks) {
       int64_t count = 0;
       RETURN_IF_ERROR(store_.database->Read([&](Connection& connection) -> absl::Status {
-        Statement& rows = connection.Prepare(orphans.count);
+        Statement& rows = connection.Prepare(check.count);
         ASSIGN_OR_RETURN(const bool found, rows.Step());
         if (found) count = rows.Int(0);
         return absl::OkStatus();
       }));
       RETURN_IF_ERROR(GoOn());
       if (count == 0) continue;
-      RETURN_IF_ERROR(Found(MakeProblem(
-          "ROW_ORPHANED", orphans.subject,
-          absl::StrCat(count, " rows belong to nothing; they do no harm, but should not be"))));
+      RETURN_IF_ERROR(Found(
+          MakeProblem(check.reason, check.subject, absl::StrCat(count, " ", check.text))));
     }
     return absl::OkStatus();
   }

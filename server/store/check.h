@@ -20,7 +20,7 @@ using TellCheck = absl::FunctionRef<absl::Status(const v1::CheckResponse&)>;
 // once `stopped`.
 //
 // Reasons: DATABASE_DAMAGED, RECORD_DAMAGED, ROW_ORPHANED, REFERENCE_DANGLING, JOB_INCONSISTENT,
-// BLOB_MISSING, BLOB_WRONG_SIZE, BLOB_DAMAGED, FILE_UNKNOWN.
+// COUNTER_WRONG, BLOB_MISSING, BLOB_WRONG_SIZE, BLOB_DAMAGED, FILE_UNKNOWN.
 absl::Status Check(Store& store, const v1::CheckRequest& request, const Clock& clock,
                    Stopped stopped, TellCheck tell);
 

@@ -197,6 +197,8 @@ TEST_F(DoctorTest, RowsThatDoNotFitAreFound) {
   EXPECT_THAT(Reasons(), ElementsAre("RECORD_DAMAGED"));
   Execute("DELETE FROM artifact; DELETE FROM blob");
   EXPECT_THAT(Reasons(), ElementsAre("FILE_UNKNOWN", "ROW_ORPHANED"));
+  Execute("DELETE FROM possession; UPDATE stored SET bytes = bytes + 1 WHERE tenant = ''");
+  EXPECT_THAT(Reasons(), ElementsAre("FILE_UNKNOWN", "COUNTER_WRONG"));
 }
 
 TEST_F(DoctorTest, FilesThatNobodyKnowsAreFound) {

@@ -15,6 +15,7 @@
 #include "core/base/digest.h"
 #include "core/base/status_macros.h"
 #include "server/jobs/jobs_fixture.h"
+#include "server/store/check.h"
 #include "server/store/collector.h"
 #include "server/store/messages.h"
 #include "tests/support/fake_disk.h"
@@ -54,6 +55,13 @@ class CollectionRun : public JobsFixture {
     }
     EXPECT_EQ(rows, expected);
     EXPECT_EQ(files, expected);
+    v1::CheckRequest request;
+    request.set_digests(true);
+    auto tell = [](const v1::CheckResponse& response) {
+      EXPECT_FALSE(response.has_problem()) << response.ShortDebugString();
+      return absl::OkStatus();
+    };
+    EXPECT_OK(Check(*store_, request, clock_, [] { return false; }, tell));
   }
   int64_t removed() const { return removed_; }
   int64_t cut_off() const { return cut_off_; }

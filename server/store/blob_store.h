@@ -197,6 +197,8 @@ class BlobStore {
   static absl::Status CheckDigest(absl::string_view sha256);
   std::string BlobPath(absl::string_view sha256) const;
   std::string UploadPath(const UploadKey& key) const;
+  // Nothing has to be uploaded. INVALID_ARGUMENT when it has another size.
+  absl::StatusOr<bool> Holds(const std::string& tenant, const v1::Blob& blob);
   absl::StatusOr<std::optional<int64_t>> SizeOf(const std::string& tenant,
                                                 const std::string& sha256);
   // Lets the collector know that `held` are needed: those that are here all the same.

@@ -284,6 +284,27 @@ TEST_F(BlobStoreTest, ASecondWriterIsRefused) {
   EXPECT_TRUE(Has("abc"));
 }
 
+// As when the stream of a client that has gone is looked at late.
+TEST_F(BlobStoreTest, AWriterThatComesWhenTheUploadIsDoneLeavesNothing) {
+  constexpr int kRounds = 200;
+  for (int round = 0; round < kRounds; ++round) {
+    const std::string bytes = absl::StrCat("round ", round);
+    {
+      std::jthread late([&](std::stop_token stop) {
+        while (!stop.stop_requested()) {
+          static_cast<void>(blobs().StartOrResume(kDefaultTenant, "u", BlobOf(bytes)));
+        }
+      });
+      absl::Status status;
+      do {
+        status = UploadAll("u", bytes);
+      } while (absl::IsUnavailable(status));
+      ASSERT_OK(status);
+    }
+    ASSERT_TRUE(std::filesystem::is_empty(folder_.path() + "/uploads")) << "round " << round;
+  }
+}
+
 TEST_F(BlobStoreTest, UnfinishedUploadsAreLimitedAndSweptAfterADay) {
   for (const char* id : {"a", "b", "c"}) ASSERT_OK(UploadPrefix(id, "abc", 1));
   EXPECT_THAT(UploadPrefix("d", "abc", 1),

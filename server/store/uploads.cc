@@ -149,22 +149,32 @@ absl::StatusOr<std::shared_ptr<UploadState>> BlobStore::TakeUpload(const UploadK
   return state;
 }
 
+absl::StatusOr<bool> BlobStore::Holds(const std::string& tenant, const v1::Blob& blob) {
+  ASSIGN_OR_RETURN(std::optional<int64_t> held, SizeOf(tenant, blob.sha256()));
+  if (!held) return false;
+  if (*held != blob.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("blob ", blob.sha256(), " has ", *held, " bytes, not ", blob.size()));
+  }
+  ASSIGN_OR_RETURN(held, Protected(tenant, blob.sha256(), *held));
+  return held.has_value();
+}
+
 absl::StatusOr<Upload> BlobStore::StartOrResume(const std::string& tenant,
                                                 const std::string& upload_id,
                                                 const v1::Blob& blob) {
   RETURN_IF_ERROR(CheckUpload(upload_id, blob));
-  ASSIGN_OR_RETURN(std::optional<int64_t> held, SizeOf(tenant, blob.sha256()));
-  if (held && *held != blob.size()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("blob ", blob.sha256(), " has ", *held, " bytes, not ", blob.size()));
-  }
-  if (held) {
-    ASSIGN_OR_RETURN(held, Protected(tenant, blob.sha256(), *held));
-  }
+  ASSIGN_OR_RETURN(bool held, Holds(tenant, blob));
   if (held) return Upload(this, nullptr, blob.size(), /*complete=*/true);
   ASSIGN_OR_RETURN(std::shared_ptr<UploadState> state,
                    TakeUpload({blob.sha256(), tenant, upload_id}, blob.size()));
   Upload upload(this, state, blob.size(), /*complete=*/false);
+  // The writer before may have been done in between, and its upload forgotten.
+  ASSIGN_OR_RETURN(held, Holds(tenant, blob));
+  if (held) {
+    upload.Discard();
+    return Upload(this, nullptr, blob.size(), /*complete=*/true);
+  }
   if (absl::Status room = CheckRoom(*state); !room.ok()) {
     if (state->size == 0) upload.Discard();  // of what never began nothing stays
     return room;

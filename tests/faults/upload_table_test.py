@@ -25,7 +25,7 @@ from wire import blobs  # noqa: E402
 
 CHUNK = 1 << 20  # the largest message's data
 SIZE = 2 * CHUNK + 100
-STREAMS_MAX = 64
+ABANDONED = 64
 IDLE_SECONDS = 60
 MEMORY_OF_A_STREAM_MAX = 8 << 20
 INVALID, UNAVAILABLE, EXHAUSTED = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNAVAILABLE,
@@ -67,6 +67,7 @@ class UploadTable(programs.Case):
     def serve(self):
         self.server = self.start_server("--devices=none", f"--listen={self.address}")
         self.connection = wire.Connection(self.address)
+        self.streams_max = self.connection.server.GetInfo(wire.server.GetInfoRequest()).limits.blob_streams_per_tenant_max
 
     def restart(self, end):
         self.connection.channel.close()
@@ -270,10 +271,10 @@ class UploadTable(programs.Case):
                     self.assertTrue(stream.end().complete)
                     self.assert_stored(blob, data)
 
-    def open_all(self):
-        """As many streams as may be open, each with half of its bytes."""
+    def open_streams(self, count):
+        """Each with half of its bytes."""
         opened = []
-        for _ in range(STREAMS_MAX):
+        for _ in range(count):
             data, blob = self.blob(1000)
             name = next(self.names)
             opened.append((self.begin(name, blob, data[:500]), name, blob, data))
@@ -292,7 +293,7 @@ class UploadTable(programs.Case):
 
     def test_silence(self):
         """Clients that live and send nothing lose their places, and nothing of what they have sent."""
-        opened = self.open_all()
+        opened = self.open_streams(self.streams_max)
         begin = time.monotonic()
         self.until_there_is_room()
         self.assertGreater(time.monotonic() - begin, IDLE_SECONDS / 2)
@@ -302,8 +303,8 @@ class UploadTable(programs.Case):
             self.assert_stored(blob, data)
 
     def abandoned(self):
-        """One more is told to come back; when their clients vanish there is room again."""
-        opened = self.open_all()
+        """As many as may be open at once: one more is told to come back; when their clients vanish there is room again."""
+        opened = self.open_streams(self.streams_max)
         with self.case("one stream more than may be open"):
             data, blob = self.blob()
             error = self.assert_refused(EXHAUSTED, self.write, next(self.names), blob, data)
@@ -315,9 +316,12 @@ class UploadTable(programs.Case):
             for stream, *_ in opened:
                 stream.vanish()
             self.until_there_is_room()
+            for stream, *more in self.open_streams(ABANDONED - len(opened)):
+                stream.vanish()
+                opened.append((stream, *more))
         with self.case("what they left is resumed after a restart"):
             self.restart("kill")
-            self.assertEqual(len(self.unfinished()), STREAMS_MAX)
+            self.assertEqual(len(self.unfinished()), ABANDONED)
             for _, name, blob, data in opened:
                 self.assertEqual(self.status(name, blob).committed_size, 500)
                 self.assertTrue(self.write(name, blob, data[500:], 500).complete)

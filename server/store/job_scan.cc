@@ -39,7 +39,8 @@ bool IsWholeText(const FieldComparison& c) {
 }
 // The name of a field of the job itself; empty for a key of a map and for one further in.
 absl::string_view PlainField(const FieldComparison& c) {
-  return c.steps.size() == 1 && !c.steps[0].field->is_map() ? c.steps[0].field->name() : "";
+  if (c.steps.size() != 1 || c.steps[0].field->is_map()) return "";
+  return c.steps[0].field->name();
 }
 bool IsLabel(const FieldComparison& c) {
   return c.steps.size() == 1 && c.steps[0].field->name() == "labels" && !c.steps[0].any_key &&

@@ -146,6 +146,41 @@ TEST_F(CatalogueTest, PagesNeitherRepeatNorSkipWhenRowsCome) {
   EXPECT_EQ(ListAll(request, [&] { Create("net", absl::StrCat(more++)); }), expected);
 }
 
+TEST_F(CatalogueTest, ListsByFilterAndInEitherOrder) {
+  for (int step : {1, 2, 3}) {
+    v1::Artifact artifact = Manifest("net", absl::StrCat("weights ", step));
+    (*artifact.mutable_labels())["step"] = absl::StrCat(step);
+    ASSERT_OK(catalogue().Create(kDefaultTenant, artifact));
+  }
+  Create("other", "long weights");
+  v1::SetAliasRequest alias;
+  alias.set_ref("net@2");
+  alias.set_alias("prod");
+  ASSERT_OK(catalogue().SetAlias(kDefaultTenant, alias));
+  auto list = [&](const std::string& name, const std::string& filter, const std::string& order) {
+    v1::ListArtifactsRequest request;
+    request.set_name(name);
+    request.set_filter(filter);
+    request.set_order_by(order);
+    request.set_page_size(1);
+    return ListAll(request);
+  };
+  EXPECT_THAT(list("net", "", "create_time"), ElementsAre("net@1", "net@2", "net@3"));
+  EXPECT_THAT(list("", "", "create_time"), ElementsAre("net@3", "other@1"));
+  EXPECT_THAT(list("net", "labels.step = (1 OR 3)", ""), ElementsAre("net@3", "net@1"));
+  EXPECT_THAT(list("net", "aliases.alias:prod", ""), ElementsAre("net@2"));
+  EXPECT_THAT(list("", "size > 10 AND kind = MODEL", ""), ElementsAre("other@1"));
+  EXPECT_THAT(list("", "labels.step = 1", ""), ElementsAre()) << "the newest version has another";
+  v1::ListArtifactsRequest wrong;
+  wrong.set_filter("labels = 1");
+  EXPECT_THAT(catalogue().List(kDefaultTenant, wrong),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("labels.KEY = VALUE")));
+  wrong.set_filter("");
+  wrong.set_order_by("size");
+  EXPECT_THAT(catalogue().List(kDefaultTenant, wrong),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("create_time is allowed")));
+}
+
 TEST_F(CatalogueTest, PageTokensAreOfOneListOnly) {
   for (int i = 0; i < 3; ++i) Create("net", absl::StrCat(i));
   v1::ListArtifactsRequest request;

@@ -1,4 +1,4 @@
-"""A server whose disk runs low, then full, then has room again: a real file system of 96 MiB."""
+"""A server whose disk runs low, then full, then has room again: a real file system of 512 MiB."""
 
 import json
 import os
@@ -17,7 +17,7 @@ RUN = ("run", "bilinear.spectrum", "--input", f"model={NETWORK}", "--param", "nu
 LONG = ("run", "bilinear.spectrum", "--input", f"model={NETWORK}", "--param", "null_draws=1000")
 EXHAUSTED = 10
 MIB = 1 << 20
-SIZE = 96 * MIB
+SIZE = 512 * MIB
 MIN = SIZE // 20  # the least free space by default: a twentieth
 
 

@@ -85,7 +85,7 @@ absl::StatusOr<std::string> ReasonOf(const grpc::Status& status) {
   google::rpc::QuotaFailure quota;
   if (status.error_code() != grpc::StatusCode::RESOURCE_EXHAUSTED ||
       !details.ParseFromString(status.error_details())) {
-    return FromRpc(status, "the server");
+    return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
   }
   for (const google::protobuf::Any& detail : details.details()) {
     if (detail.Is<google::rpc::ErrorInfo>()) detail.UnpackTo(&info);

@@ -377,6 +377,7 @@ TEST_F(BlobStoreTest, AFailureAtAnyStepLeavesAWholeBlobOrNone) {
     const int64_t size = static_cast<int64_t>(bytes.size());
     EXPECT_EQ(resumed.committed_size(), step == 1 ? size / 2 : size);
     ASSERT_OK(UploadAll("u", bytes));
+    EXPECT_TRUE(std::filesystem::is_empty(folder_.path() + "/uploads"));
     ASSERT_OK_AND_ASSIGN(std::string read,
                          blobs().ReadBytes(kDefaultTenant, Sha256Hex(bytes), 0, 0));
     EXPECT_EQ(read, bytes);

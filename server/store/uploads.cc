@@ -40,7 +40,6 @@ std::string BlobStore::UploadPath(const UploadKey& key) const {
 absl::Status BlobStore::AdoptUploads() {
   const std::string folder = absl::StrCat(options_.folder, "/uploads");
   std::error_code error;
-  absl::MutexLock lock(&mu_);
   for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
     std::vector<std::string> name = absl::StrSplit(entry.path().filename().string(), '.');
     // From before there were tenants: nobody resumes it, the sweep gets it.
@@ -49,9 +48,18 @@ absl::Status BlobStore::AdoptUploads() {
     const UploadKey key{.sha256 = name[0], .tenant = name[1], .upload_id = name[2]};
     struct stat file;
     if (stat(entry.path().c_str(), &file) != 0) continue;
+    if (file.st_nlink > 1) {
+      // Its process died when it had published it, or was about to.
+      ASSIGN_OR_RETURN(const std::optional<int64_t> held, SizeOf(key.tenant, key.sha256));
+      if (held) {
+        RETURN_IF_ERROR(disk_->Remove(entry.path().string()));
+        continue;
+      }
+    }
     auto state = std::make_shared<UploadState>(key, entry.path().string());
     state->size = file.st_size;
     state->idle_since = std::min(clock_->Now(), absl::TimeFromTimespec(file.st_mtim));
+    absl::MutexLock lock(&mu_);
     uploads_[key] = std::move(state);
   }
   if (error) return ErrnoStatus(error.value(), "can't list", folder);

@@ -105,7 +105,7 @@ class DiskFull(programs.Case):
         safetensors.write(big, {"embed.weight": ((1024, 1024), [0.5] * 2**20)})
         answer = radiograph("models", "push", "big", big, endpoint=server.endpoint)
         self.assertEqual(answer.code, EXHAUSTED, answer)
-        self.assertIn("space", answer.error())
+        self.assertIn("disk is low", answer.error())
         # The server goes on.
         self.assert_ok(radiograph("models", "ls", endpoint=server.endpoint))
         server.stop()

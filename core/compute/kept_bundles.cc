@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "core/base/clock.h"
 #include "core/base/digest.h"
 #include "core/base/json.h"
 #include "core/base/log.h"
@@ -31,6 +31,8 @@ void LogPassing(absl::string_view event, const KeptName& name, const absl::Statu
       {{"key", name.key}, {"memo", name.memo}, {"error", status.ToString()}});
 }
 
+absl::Duration Now() { return SystemClock().Monotonic(); }
+
 int64_t BytesOf(const Bundle& bundle) {
   int64_t bytes = 0;
   for (const auto& [name, tensor] : bundle.tensors) bytes += static_cast<int64_t>(tensor.nbytes());
@@ -46,7 +48,7 @@ absl::Duration SaveInterval(const SavePace& pace, absl::Duration job_time, absl:
 }
 
 KeptBundles::KeptBundles(Options options, AskAgent ask)
-    : options_(std::move(options)), ask_(std::move(ask)), begin_(absl::Now()) {}
+    : options_(std::move(options)), ask_(std::move(ask)), begin_(Now()) {}
 
 absl::StatusOr<std::optional<Bundle>> KeptBundles::Load(absl::string_view key) {
   const KeptName name{.key = std::string(key), .memo = ""};
@@ -57,13 +59,13 @@ absl::StatusOr<std::optional<Bundle>> KeptBundles::Load(absl::string_view key) {
 absl::Status KeptBundles::Save(absl::string_view key, const Bundle& bundle) {
   const KeptName name{.key = std::string(key), .memo = ""};
   RETURN_IF_ERROR(CheckKeptName(name.key, name.memo));
-  const absl::Time now = absl::Now();
+  const absl::Duration now = Now();
   Saved& saved = saved_.try_emplace(name.key, Saved{begin_, absl::ZeroDuration()}).first->second;
   if (now - saved.when < SaveInterval(options_.pace, now - begin_, saved.cost)) {
     return absl::OkStatus();
   }
   absl::Status status = Keep(name, bundle);
-  saved.when = absl::Now();
+  saved.when = Now();
   saved.cost = saved.when - now;
   return status;
 }

@@ -53,7 +53,7 @@ class KeptBundles {
 
  private:
   struct Saved {
-    absl::Time when;
+    absl::Duration when;  // by the monotonic clock
     absl::Duration cost;
   };
   absl::StatusOr<std::optional<Bundle>> Fetch(const KeptName& name);
@@ -64,7 +64,7 @@ class KeptBundles {
 
   const Options options_;
   const AskAgent ask_;
-  const absl::Time begin_;
+  const absl::Duration begin_;
   std::map<std::string, Saved, std::less<>> saved_;  // by key
 };
 

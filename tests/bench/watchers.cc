@@ -5,6 +5,7 @@
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/client_callback.h>
 
+#include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -13,6 +14,7 @@ namespace radiograph {
 namespace {
 
 constexpr int kConnections = 4;  // one takes at most 1024 streams
+constexpr std::chrono::seconds kConnectTimeout{10};
 
 bool IsLast(v1::JobState state) {
   return state == v1::SUCCEEDED || state == v1::FAILED || state == v1::CANCELLED;
@@ -23,7 +25,12 @@ bool IsLast(v1::JobState state) {
 std::shared_ptr<grpc::Channel> NewChannel(const std::string& endpoint) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  return grpc::CreateCustomChannel(endpoint, grpc::InsecureChannelCredentials(), arguments);
+  auto channel =
+      grpc::CreateCustomChannel(endpoint, grpc::InsecureChannelCredentials(), arguments);
+  // gRPC 1.51 reads errno a few calls after connect(2), so now and then a connection that is on its
+  // way counts as failed. It tries again by itself; bare stubs, which do not, wait for that here.
+  channel->WaitForConnected(std::chrono::system_clock::now() + kConnectTimeout);
+  return channel;
 }
 
 class Watchers::Stream final : public grpc::ClientReadReactor<v1::JobEvent> {

@@ -10,7 +10,6 @@ import concurrent.futures
 import hashlib
 import itertools
 import os
-import pathlib
 import random
 import signal
 import socket
@@ -21,22 +20,13 @@ import unittest
 
 import programs
 import safetensors
+from job_case import JobCase, compute_processes
 from programs import NETWORK, radiograph
 
 ROUNDS = 4
 UNREACHABLE = 7
 # Long enough to be killed in, short enough for many rounds: a second or two.
 JOB = ("run", "bilinear.spectrum", "--input", f"model={NETWORK}", "--param", "null_draws=300")
-
-
-def compute_processes(pid):
-    """The compute processes below a server or worker; any of its threads may be the parent."""
-    found = []
-    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
-            if pathlib.Path(f"/proc/{child}/comm").read_text().startswith("radiograph-comp"):
-                found.append(child)
-    return found
 
 
 class Gate:
@@ -113,7 +103,7 @@ class Gate:
             return count
 
 
-class Crash(programs.Case):
+class Crash(JobCase):
     def setUp(self):
         super().setUp()
         self.pool = concurrent.futures.ThreadPoolExecutor(4)
@@ -122,29 +112,11 @@ class Crash(programs.Case):
         self.numbers = itertools.count(1)
         self.random = random.Random(20240717)
 
-    def ask(self, *arguments):
-        return radiograph(*arguments, endpoint=self.server.endpoint)
-
-    def job(self, name):
-        return self.assert_ok(self.ask("jobs", "get", name, "-o", "json")).json()
-
-    def until(self, what, condition):
-        deadline = time.monotonic() + programs.DEADLINE
-        while time.monotonic() < deadline:
-            value = condition()
-            if value:
-                return value
-        self.fail(f"waited {programs.DEADLINE} s for {what}")
-
     # What may be killed.
 
     def start_all(self):
         self.server = self.start_server("--devices=cpu", "--lease=1s")
         self.worker = self.start_worker()
-
-    def start_worker(self):
-        return self.start("radiograph-worker", f"--server={self.server.endpoint}", f"--state={self.folder / 'worker'}",
-                          "--name=remote", "--devices=cpu")
 
     def kill_server(self):
         endpoint = self.server.endpoint

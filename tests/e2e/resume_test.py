@@ -10,7 +10,7 @@ import unittest
 
 import programs
 import safetensors
-from crash_test import compute_processes
+from job_case import compute_processes
 from programs import radiograph
 
 PATIENCE = 600  # seconds: for the whole job on a busy machine

@@ -11,12 +11,13 @@ int64_t NanosOf(const google::protobuf::Timestamp& time) {
   return absl::ToUnixNanos(FromTimestamp(time));
 }
 
-absl::Status InsertLabels(Connection& connection, const v1::Job& job, int64_t sequence) {
+namespace {
+
+// Runs `sql` with the columns of job_label for each label of the job.
+absl::Status ForEachLabel(Connection& connection, const char* sql, const v1::Job& job,
+                          int64_t sequence) {
   for (const auto& [key, value] : job.labels()) {
-    RETURN_IF_ERROR(connection
-                        .Prepare(
-                            "INSERT INTO job_label (tenant, key, value, create_time, job) "
-                            "VALUES (?, ?, ?, ?, ?)")
+    RETURN_IF_ERROR(connection.Prepare(sql)
                         .Bind(1, job.tenant())
                         .Bind(2, key)
                         .Bind(3, value)
@@ -27,20 +28,20 @@ absl::Status InsertLabels(Connection& connection, const v1::Job& job, int64_t se
   return absl::OkStatus();
 }
 
+}  // namespace
+
+absl::Status InsertLabels(Connection& connection, const v1::Job& job, int64_t sequence) {
+  return ForEachLabel(connection,
+                      "INSERT INTO job_label (tenant, key, value, create_time, job) "
+                      "VALUES (?, ?, ?, ?, ?)",
+                      job, sequence);
+}
+
 absl::Status DeleteLabels(Connection& connection, const v1::Job& job, int64_t sequence) {
-  for (const auto& [key, value] : job.labels()) {
-    RETURN_IF_ERROR(connection
-                        .Prepare(
-                            "DELETE FROM job_label WHERE tenant = ? AND key = ? AND value = ? "
-                            "AND create_time = ? AND job = ?")
-                        .Bind(1, job.tenant())
-                        .Bind(2, key)
-                        .Bind(3, value)
-                        .Bind(4, NanosOf(job.create_time()))
-                        .Bind(5, sequence)
-                        .Run());
-  }
-  return absl::OkStatus();
+  return ForEachLabel(connection,
+                      "DELETE FROM job_label WHERE tenant = ? AND key = ? AND value = ? "
+                      "AND create_time = ? AND job = ?",
+                      job, sequence);
 }
 
 absl::Status FillJobColumns(Connection& connection) {

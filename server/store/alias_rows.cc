@@ -1,10 +1,13 @@
 #include "server/store/alias_rows.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "core/base/nearest_names.h"
 #include "core/base/random_hex.h"
 #include "core/base/status_macros.h"
 #include "server/store/messages.h"
@@ -89,6 +92,25 @@ absl::StatusOr<std::optional<v1::Alias>> FindAlias(Connection& connection,
   v1::Alias record;
   RETURN_IF_ERROR(ParseRecord(find.Blob(0), record));
   return record;
+}
+
+absl::Status AliasNotFound(Connection& connection, const std::string& tenant,
+                           absl::string_view name, absl::string_view alias) {
+  Statement& rows =
+      connection.Prepare("SELECT alias FROM artifact_alias WHERE tenant = ? AND name = ?")
+          .Bind(1, tenant)
+          .Bind(2, name);
+  std::vector<std::string> aliases;
+  while (true) {
+    ASSIGN_OR_RETURN(const bool found, rows.Step());
+    if (!found) break;
+    aliases.emplace_back(rows.Text(0));
+  }
+  const std::string missing = absl::StrCat("there is no artifact ", name, ":", alias);
+  if (aliases.empty()) return absl::NotFoundError(missing);
+  return absl::NotFoundError(
+      absl::StrCat(missing, "; the nearest aliases of ", name, " are ",
+                   absl::StrJoin(NearestNames(alias, aliases), ", ")));
 }
 
 absl::Status AddAliases(Connection& connection, const std::string& tenant,

@@ -25,6 +25,9 @@ absl::Status CheckAlias(absl::string_view alias);
 absl::StatusOr<std::optional<v1::Alias>> FindAlias(Connection& connection,
                                                    const std::string& tenant,
                                                    absl::string_view name, absl::string_view alias);
+// NOT_FOUND, with the nearest aliases that the name has.
+absl::Status AliasNotFound(Connection& connection, const std::string& tenant,
+                           absl::string_view name, absl::string_view alias);
 // Adds to the artifact the aliases that point at its version, by name.
 absl::Status AddAliases(Connection& connection, const std::string& tenant, v1::Artifact& artifact);
 

@@ -19,6 +19,7 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::StrEq;
 
 constexpr absl::StatusCode kAborted = absl::StatusCode::kAborted;
 
@@ -132,6 +133,17 @@ TEST_F(AliasTest, IsRemovedFromWhereItPoints) {
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("net:prod")));
   ASSERT_OK_AND_ASSIGN(const v1::Alias again, Set("net@1", "prod"));
   EXPECT_NE(again.etag(), alias.etag()) << "it was away meanwhile";
+}
+
+TEST_F(AliasTest, TheNearestAreOfferedForAMistypedOne) {
+  EXPECT_THAT(catalogue().Get(kDefaultTenant, "net:prd"),
+              StatusIs(absl::StatusCode::kNotFound, StrEq("there is no artifact net:prd")));
+  ASSERT_OK(Set("net@1", "staging"));
+  ASSERT_OK(Set("net@2", "prod"));
+  EXPECT_THAT(catalogue().Get(kDefaultTenant, "net:prd"),
+              StatusIs(absl::StatusCode::kNotFound,
+                       StrEq("there is no artifact net:prd; the nearest aliases of net are prod, "
+                             "staging")));
 }
 
 TEST_F(AliasTest, WhatOnePointsAtIsNotDeleted) {

@@ -87,9 +87,7 @@ absl::Status ResolveAlias(Connection& connection, const std::string& tenant, Art
   if (ref.alias.empty()) return absl::OkStatus();
   ASSIGN_OR_RETURN(const std::optional<v1::Alias> alias,
                    FindAlias(connection, tenant, ref.name, ref.alias));
-  if (!alias.has_value()) {
-    return absl::NotFoundError(absl::StrCat("there is no artifact ", ref.name, ":", ref.alias));
-  }
+  if (!alias.has_value()) return AliasNotFound(connection, tenant, ref.name, ref.alias);
   ref.version = alias->version();
   return absl::OkStatus();
 }

@@ -43,6 +43,9 @@ TEST_F(RpcServerTest, TellsItsLimitsAndDevices) {
   EXPECT_EQ(info.limits().blob_streams_max(), 64);
   EXPECT_EQ(info.limits().waits_per_tenant_max(), 4096);
   EXPECT_GT(info.limits().disk_free_bytes_min(), 0);
+  EXPECT_EQ(info.limits().uploads_per_tenant_max(), 768);
+  EXPECT_EQ(info.limits().filter_bytes_max(), 4096);
+  EXPECT_EQ(info.limits().filter_comparisons_max(), 64);
   EXPECT_EQ(info.usage().stored_bytes(), static_cast<int64_t>(ModelBytes().size()));
   EXPECT_EQ(info.usage().queued_jobs(), 0);
   ASSERT_EQ(info.devices_size(), 1);

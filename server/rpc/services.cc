@@ -4,6 +4,7 @@
 
 #include "core/analyses/catalog.h"
 #include "core/artifact/resolve.h"
+#include "core/base/filter.h"
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
 #include "core/safetensors/header.h"
@@ -350,6 +351,9 @@ v1::Limits MakeLimits(const Door::Options& door, const BlobStore::Options& blobs
   limits.set_waits_max(door.waits_max);
   limits.set_waits_per_tenant_max(door.waits_per_tenant_max);
   limits.set_uploads_max(blobs.uploads_max);
+  limits.set_uploads_per_tenant_max(blobs.uploads_per_tenant_max);
+  limits.set_filter_bytes_max(kFilterBytesMax);
+  limits.set_filter_comparisons_max(kFilterComparisonsMax);
   return limits;
 }
 

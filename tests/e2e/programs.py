@@ -15,6 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("RADIOGRAPH_BIN", ROOT / "build/bin"))
 DIGITS = ROOT / "tests/data/digits"
 NETWORK = DIGITS / "wd1_noise0.2_seed0"
+SANITIZED = "ASAN_OPTIONS" in os.environ  # by tests/sanitize/run
 DEADLINE = 120  # seconds: more than a loaded machine needs for any one step
 
 

@@ -67,6 +67,7 @@ class Exhaustion(programs.Case):
         stub = wire.Stub(channel, wire.server.DESCRIPTOR.services_by_name["Server"])
         return stub.GetInfo(wire.server.GetInfoRequest(), timeout=seconds)
 
+    @unittest.skipIf(programs.SANITIZED, "the sanitizer opens pipes to look whether memory can be read")
     def test_descriptors(self):
         self.start_all()
         used = len(os.listdir(f"/proc/{self.pid}/fd"))

@@ -81,6 +81,8 @@ ServerMetrics::ServerMetrics(const std::string& version, const std::string& buil
                           "uploaded again.")),
       collected_jobs_(AddCounter(registry_, "radiograph_collected_jobs_total",
                                  "Ended jobs that were forgotten after their time.")),
+      collected_memos_(AddCounter(registry_, "radiograph_collected_memos_total",
+                                  "Partial results that were forgotten after their time.")),
       collected_blobs_(AddCounter(registry_, "radiograph_collected_blobs_total",
                                   "Blobs that were removed because nothing needed them.")),
       collected_bytes_(
@@ -126,6 +128,7 @@ void ServerMetrics::Refused(Refusal refusal) {
 
 void ServerMetrics::Collected(const v1::CollectResponse& collected, absl::Time time) {
   collected_jobs_.Increment(static_cast<double>(collected.jobs()));
+  collected_memos_.Increment(static_cast<double>(collected.memos()));
   collected_blobs_.Increment(static_cast<double>(collected.blobs()));
   collected_bytes_.Increment(static_cast<double>(collected.bytes()));
   last_collection_.Set(absl::ToDoubleSeconds(time - absl::UnixEpoch()));

@@ -53,6 +53,7 @@ class ServerMetrics {
   prometheus::Counter& mismatches_;
   prometheus::Counter& damaged_;
   prometheus::Counter& collected_jobs_;
+  prometheus::Counter& collected_memos_;
   prometheus::Counter& collected_blobs_;
   prometheus::Counter& collected_bytes_;
   prometheus::Gauge& last_collection_;

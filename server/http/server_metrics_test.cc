@@ -67,12 +67,14 @@ TEST(ServerMetrics, CountsWhatCollectionsTake) {
   ServerMetrics metrics("1", "b");
   v1::CollectResponse collected;
   collected.set_jobs(3);
+  collected.set_memos(1);
   collected.set_blobs(2);
   collected.set_bytes(100);
   metrics.Collected(collected, absl::FromUnixSeconds(7));
   metrics.Collected(collected, absl::FromUnixSeconds(8));
   const auto values = Values(metrics.Text(JobsSnapshot(), {}));
   EXPECT_THAT(values, Contains(Pair("radiograph_collected_jobs_total", 6)));
+  EXPECT_THAT(values, Contains(Pair("radiograph_collected_memos_total", 2)));
   EXPECT_THAT(values, Contains(Pair("radiograph_collected_blobs_total", 4)));
   EXPECT_THAT(values, Contains(Pair("radiograph_collected_bytes_total", 200)));
   EXPECT_THAT(values, Contains(Pair("radiograph_last_collection_timestamp_seconds", 8)));

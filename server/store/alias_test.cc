@@ -19,7 +19,6 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::StrEq;
 
 constexpr absl::StatusCode kAborted = absl::StatusCode::kAborted;
 
@@ -137,13 +136,12 @@ TEST_F(AliasTest, IsRemovedFromWhereItPoints) {
 
 TEST_F(AliasTest, TheNearestAreOfferedForAMistypedOne) {
   EXPECT_THAT(catalogue().Get(kDefaultTenant, "net:prd"),
-              StatusIs(absl::StatusCode::kNotFound, StrEq("there is no artifact net:prd")));
+              StatusIs(absl::StatusCode::kNotFound, "there is no artifact net:prd"));
   ASSERT_OK(Set("net@1", "staging"));
   ASSERT_OK(Set("net@2", "prod"));
   EXPECT_THAT(catalogue().Get(kDefaultTenant, "net:prd"),
               StatusIs(absl::StatusCode::kNotFound,
-                       StrEq("there is no artifact net:prd; the nearest aliases of net are prod, "
-                             "staging")));
+                       "there is no artifact net:prd; the nearest aliases of net are prod, staging"));
 }
 
 TEST_F(AliasTest, WhatOnePointsAtIsNotDeleted) {

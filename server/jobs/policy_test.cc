@@ -1,4 +1,4 @@
-// What the queue does about crashes, time-outs, drains and floods.
+// What the queue does about crashes, time-outs, drains and limits.
 #include "absl/strings/str_cat.h"
 #include "google/rpc/code.pb.h"
 #include "server/jobs/jobs_fixture.h"

@@ -12,12 +12,14 @@
 namespace radiograph {
 
 absl::StatusOr<at::Tensor> Artifact::Tensor(absl::string_view name) const {
-  std::vector<std::string> names;
-  for (const auto& file : files) {
-    if (const safetensors::TensorInfo* info = file->header().Find(name))
-      return TensorOf(file, *info);
-    for (const auto& tensor : file->header().tensors) names.push_back(tensor.name);
+  if (const auto file = file_of.find(std::string(name)); file != file_of.end()) {
+    const auto& mapped = files.at(file->second);
+    if (const safetensors::TensorInfo* info = mapped->header().Find(name)) {
+      return TensorOf(mapped, *info);
+    }
   }
+  std::vector<std::string> names;
+  for (const auto& [known, file] : file_of) names.push_back(known);
   return absl::NotFoundError(absl::StrCat("there is no tensor '", name, "'; the nearest are ",
                                           absl::StrJoin(NearestNames(name, names), ", ")));
 }

@@ -30,7 +30,9 @@ struct Artifact {
   std::string digest;
   ArtifactHeader header;
   Names names;
-  std::vector<std::shared_ptr<const safetensors::MappedTensors>> files;
+  // By their names in the artifact.
+  std::map<std::string, std::shared_ptr<const safetensors::MappedTensors>> files;
+  std::map<std::string, std::string> file_of;  // tensor -> name of its file
 
   // In the stored dtype, on the CPU, in place when aligned. NOT_FOUND with the nearest names.
   absl::StatusOr<at::Tensor> Tensor(absl::string_view name) const;

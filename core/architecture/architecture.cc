@@ -1,44 +1,19 @@
 #include "core/architecture/architecture.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "core/architecture/config.h"
 #include "core/architecture/roles.h"
-#include "core/base/status_macros.h"
+#include "core/base/json.h"
 
 namespace radiograph {
 namespace {
 
 using safetensors::TensorInfo;
-
-// Where config.json files keep the function inside the MLP.
-constexpr const char* kActivationKeys[] = {
-    "hidden_act", "hidden_activation", "activation_function", "activation", "act_fn", "gate"};
-// Values that mean there is none.
-constexpr const char* kNoActivation[] = {"", "none", "identity", "linear", "bilinear"};
-
-absl::StatusOr<std::string> ReadActivation(absl::string_view config_json) {
-  if (config_json.empty()) return std::string();
-  absl::StatusOr<Json> config = ParseJson(config_json);
-  if (!config.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat("config.json: ", config.status().message()));
-  }
-  if (!config->is_object()) {
-    return absl::InvalidArgumentError("config.json must hold a JSON object");
-  }
-  for (const char* key : kActivationKeys) {
-    const auto found = config->find(key);
-    if (found == config->end() || !found->is_string()) continue;
-    std::string activation = absl::AsciiStrToLower(found->get<std::string>());
-    for (const char* none : kNoActivation) {
-      if (activation == none) activation.clear();
-    }
-    return activation;
-  }
-  return std::string();
-}
 
 // Null when the model lacks the role, or keeps it in another rank than 2.
 const TensorInfo* Matrix(absl::Span<const TensorInfo> tensors, const RoleNames& roles,
@@ -53,7 +28,7 @@ const TensorInfo* Matrix(absl::Span<const TensorInfo> tensors, const RoleNames& 
 
 std::map<std::string, int64_t> ConfigOf(absl::Span<const TensorInfo> tensors,
                                         const LayerRoles& first) {
-  std::map<std::string, int64_t> config = {{"n_layers", first.n_layers}};
+  std::map<std::string, int64_t> config = {{"n_layers", static_cast<int64_t>(first.layers.size())}};
   const TensorInfo* fused = Matrix(tensors, first.names, "fused");
   const TensorInfo* left = fused != nullptr ? fused : Matrix(tensors, first.names, "left");
   if (left != nullptr) {
@@ -76,41 +51,98 @@ bool NamesAGate(absl::Span<const TensorInfo> tensors) {
   return false;
 }
 
+// What config.json declares and the tensors don't show.
+void CompareWithTensors(const Config& config, const LayerRoles& roles, Architecture& architecture) {
+  const bool biases = std::any_of(roles.names.begin(), roles.names.end(), [](const auto& role) {
+    return absl::EndsWith(role.first, "_bias");
+  });
+  if (config.bias.has_value() && *config.bias != biases) {
+    architecture.unheeded.push_back(*config.bias ? "bias = true, but no bias is under a known name"
+                                                 : "bias = false, but the file holds biases");
+  }
+  const int64_t count = static_cast<int64_t>(roles.layers.size());
+  if (config.n_layers.has_value() && *config.n_layers != count &&
+      *config.n_layers != roles.layers.back() + 1) {
+    architecture.unheeded.push_back(absl::StrCat("the number of layers, ", *config.n_layers,
+                                                 "; the file holds ", count, " bilinear ones"));
+  }
+}
+
+void AddNotes(const LayerRoles& roles, std::vector<std::string>& notes) {
+  if (!roles.prefix.empty()) {
+    notes.push_back(absl::StrCat("The prefix ", JsonExcerpt(roles.prefix),
+                                 " before the names of its tensors is passed over."));
+  }
+  const int64_t count = static_cast<int64_t>(roles.layers.size());
+  if (count > 0 && roles.layers.back() != count - 1) {
+    notes.push_back(absl::StrCat("Of its blocks ", LayersText(roles.layers),
+                                 count == 1 ? " is" : " are", " bilinear."));
+  }
+}
+
 }  // namespace
 
-absl::StatusOr<Architecture> ResolveArchitecture(absl::Span<const TensorInfo> tensors,
-                                                 absl::string_view config_json) {
-  Architecture architecture;
-  ASSIGN_OR_RETURN(architecture.activation, ReadActivation(config_json));
-  const absl::StatusOr<LayerRoles> first = FindLayerRoles(tensors, 0, {});
-  if (first.ok()) architecture.config = ConfigOf(tensors, *first);
+ResolvedArchitecture ResolveArchitecture(absl::Span<const TensorInfo> tensors,
+                                         absl::string_view config_json,
+                                         absl::Span<const std::string> missing) {
+  ResolvedArchitecture resolved;
+  Architecture& architecture = resolved.architecture;
+  Config config;
+  if (!config_json.empty()) {
+    absl::StatusOr<Config> read = ReadConfig(config_json);
+    if (read.ok()) {
+      config = *std::move(read);
+    } else {
+      config.unheeded.push_back(
+          absl::StrCat("config.json itself, which was not understood: ", read.status().message()));
+    }
+  }
+  architecture.activation = config.activation;
+  architecture.says_not_bilinear = config.says_not_bilinear;
+  architecture.residual = config.residual;
+  architecture.unheeded = config.unheeded;
+  const absl::StatusOr<LayerRoles> first = FindFirstLayerRoles(tensors, missing);
+  if (first.ok()) {
+    architecture.config = ConfigOf(tensors, *first);
+    CompareWithTensors(config, *first, architecture);
+    AddNotes(*first, resolved.notes);
+  }
   if (NamesAGate(tensors)) {
     architecture.family = "gated";
   } else if (first.ok()) {
     architecture.family = "bilinear";
   }
-  return architecture;
+  if (!architecture.unheeded.empty()) {
+    resolved.notes.push_back(
+        absl::StrCat("What config.json says of the function and no analysis heeds: ",
+                     absl::StrJoin(architecture.unheeded, "; "), "."));
+  }
+  return resolved;
 }
 
 Json Architecture::ToJson() const {
-  return {{"activation", activation}, {"config", Json(config)}, {"family", family}};
+  Json json = {{"activation", activation}, {"config", Json(config)}, {"family", family}};
+  if (says_not_bilinear) json["says_not_bilinear"] = true;
+  if (residual) json["residual"] = true;
+  if (!unheeded.empty()) json["unheeded"] = unheeded;
+  return json;
 }
 
 absl::StatusOr<Architecture> Architecture::FromJson(const Json& json) {
-  const absl::Status wrong = absl::InvalidArgumentError(
-      "an architecture is an object of `activation` (string), `config` (integers) and `family` "
-      "(string)");
-  if (!json.is_object() || json.size() != 3 || !json.contains("activation") ||
-      !json.contains("config") || !json.contains("family") || !json["activation"].is_string() ||
-      !json["family"].is_string() || !json["config"].is_object()) {
-    return wrong;
-  }
   Architecture architecture;
-  architecture.activation = json["activation"].get<std::string>();
-  architecture.family = json["family"].get<std::string>();
-  for (const auto& [key, value] : json["config"].items()) {
-    if (!value.is_number_integer()) return wrong;
-    architecture.config[key] = value.get<int64_t>();
+  try {
+    architecture.activation = json.value("activation", "");
+    architecture.family = json.value("family", "unknown");
+    architecture.config = json.value("config", std::map<std::string, int64_t>());
+    architecture.says_not_bilinear = json.value("says_not_bilinear", false);
+    architecture.residual = json.value("residual", false);
+    architecture.unheeded = json.value("unheeded", std::vector<std::string>());
+  } catch (const Json::exception& error) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("an architecture is an object of `family`, `activation` (strings), `config` "
+                     "(integers), `residual`, `says_not_bilinear` (booleans) and `unheeded` "
+                     "(strings): ",
+                     error.what()));
   }
   return architecture;
 }

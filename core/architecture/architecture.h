@@ -22,19 +22,31 @@ namespace radiograph {
 //   "unknown"   none of the tables fits; analyses may still accept explicit `tensors`
 struct Architecture {
   std::string family = "unknown";
-  std::map<std::string, int64_t>
-      config;  // n_layers, d_model, d_hidden, d_input, d_output: where known
+  std::map<std::string, int64_t> config =
+      {};  // n_layers, d_model, d_hidden, d_input, d_output: where known
   // An activation that config.json declares in the MLP ("silu", ...); empty when none is declared.
-  std::string activation;
+  std::string activation = {};
+  bool says_not_bilinear = false;  // config.json has "bilinear": false
+  bool residual = false;           // config.json declares that a block writes z + g(z)
+  // What config.json says of the function and no analysis heeds: `normalization = "rms"`, or that
+  // it could not be read. Results warn of it.
+  std::vector<std::string> unheeded = {};
 
-  // Part of the input digest: {"activation", "config", "family"}.
+  // Keys that hold their default, other than the first three, are left out.
   Json ToJson() const;
   static absl::StatusOr<Architecture> FromJson(const Json& json);
 };
 
-// `config_json` is the text of config.json, or empty. INVALID_ARGUMENT when it isn't a JSON object.
-absl::StatusOr<Architecture> ResolveArchitecture(absl::Span<const safetensors::TensorInfo> tensors,
-                                                 absl::string_view config_json);
+struct ResolvedArchitecture {
+  Architecture architecture;
+  std::vector<std::string> notes;  // sentences: how names were read, what was not understood
+};
+
+// `config_json` is the text of config.json, or empty; one that can't be read is told in `unheeded`.
+// `missing` are names that the model's index knows and no file holds.
+ResolvedArchitecture ResolveArchitecture(absl::Span<const safetensors::TensorInfo> tensors,
+                                         absl::string_view config_json,
+                                         absl::Span<const std::string> missing = {});
 
 }  // namespace radiograph
 

@@ -17,11 +17,11 @@ safetensors::TensorInfo Of(std::string name, std::vector<int64_t> shape) {
 }
 
 TEST(ResolveArchitecture, ImageModel) {
-  ASSERT_OK_AND_ASSIGN(
-      const Architecture architecture,
+  const Architecture architecture =
       ResolveArchitecture({Of("embed.weight", {64, 784}), Of("blocks.0.weight", {60, 64}),
                            Of("head.weight", {10, 30})},
-                          ""));
+                          "")
+          .architecture;
   EXPECT_EQ(architecture.family, "bilinear");
   EXPECT_THAT(architecture.config,
               ElementsAre(Pair("d_hidden", 30), Pair("d_input", 784), Pair("d_model", 64),
@@ -30,18 +30,18 @@ TEST(ResolveArchitecture, ImageModel) {
 }
 
 TEST(ResolveArchitecture, GatedModel) {
-  ASSERT_OK_AND_ASSIGN(const Architecture architecture,
-                       ResolveArchitecture({Of("model.layers.0.mlp.gate_proj.weight", {96, 32}),
-                                            Of("model.layers.0.mlp.up_proj.weight", {96, 32})},
-                                           R"({"hidden_act": "SiLU"})"));
+  const Architecture architecture =
+      ResolveArchitecture({Of("model.layers.0.mlp.gate_proj.weight", {96, 32}),
+                           Of("model.layers.0.mlp.up_proj.weight", {96, 32})},
+                          R"({"hidden_act": "SiLU"})")
+          .architecture;
   EXPECT_EQ(architecture.family, "gated");
   EXPECT_EQ(architecture.activation, "silu");
   EXPECT_EQ(architecture.config.at("d_hidden"), 96);
 }
 
 TEST(ResolveArchitecture, UnknownTensorsAreNoError) {
-  ASSERT_OK_AND_ASSIGN(const Architecture architecture,
-                       ResolveArchitecture({Of("conv1", {3, 3})}, ""));
+  const Architecture architecture = ResolveArchitecture({Of("conv1", {3, 3})}, "").architecture;
   EXPECT_EQ(architecture.family, "unknown");
   EXPECT_THAT(architecture.config, ElementsAre());
 }
@@ -49,19 +49,39 @@ TEST(ResolveArchitecture, UnknownTensorsAreNoError) {
 TEST(ResolveArchitecture, ReadsTheActivationUnderItsUsualKeys) {
   for (const char* key : {"hidden_act", "activation_function", "gate"}) {
     const std::string config = std::string("{\"") + key + "\": \"gelu\"}";
-    ASSERT_OK_AND_ASSIGN(const Architecture architecture, ResolveArchitecture({}, config));
+    const Architecture architecture = ResolveArchitecture({}, config).architecture;
     EXPECT_EQ(architecture.activation, "gelu") << key;
   }
-  ASSERT_OK_AND_ASSIGN(const Architecture none,
-                       ResolveArchitecture({}, R"({"hidden_act": "linear"})"));
+  const Architecture none = ResolveArchitecture({}, R"({"hidden_act": "linear"})").architecture;
   EXPECT_EQ(none.activation, "");
 }
 
-TEST(ResolveArchitecture, RefusesAConfigThatIsNoObject) {
-  EXPECT_THAT(ResolveArchitecture({}, "[1]"),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("JSON object")));
-  EXPECT_THAT(ResolveArchitecture({}, "{"),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("config.json")));
+TEST(ResolveArchitecture, AConfigThatIsNotUnderstoodIsTold) {
+  for (const char* config : {"[1]", "{", "null", " "}) {
+    const ResolvedArchitecture resolved =
+        ResolveArchitecture({Of("blocks.0.weight", {8, 6}), Of("head.weight", {3, 4})}, config);
+    EXPECT_EQ(resolved.architecture.family, "bilinear");
+    EXPECT_THAT(resolved.architecture.unheeded, ElementsAre(HasSubstr("config.json itself")));
+    EXPECT_THAT(resolved.notes, ElementsAre(HasSubstr("not understood")));
+  }
+}
+
+TEST(ResolveArchitecture, ConfigIsComparedWithTheTensors) {
+  const auto unheeded = [](const char* config) {
+    return ResolveArchitecture({Of("blocks.0.weight", {8, 6}), Of("blocks.2.weight", {8, 4})},
+                               config)
+        .architecture.unheeded;
+  };
+  EXPECT_THAT(unheeded(R"({"n_layer": 3, "bias": false})"), ElementsAre());
+  EXPECT_THAT(unheeded(R"({"n_layer": 2})"), ElementsAre());
+  EXPECT_THAT(unheeded(R"({"n_layer": 6})"), ElementsAre(HasSubstr("number of layers, 6")));
+  EXPECT_THAT(unheeded(R"({"bias": true})"), ElementsAre(HasSubstr("bias = true")));
+}
+
+TEST(ResolveArchitecture, NotesSayHowNamesWereRead) {
+  const ResolvedArchitecture resolved = ResolveArchitecture(
+      {Of("module.blocks.0.weight", {8, 6}), Of("module.blocks.2.weight", {8, 4})}, "");
+  EXPECT_THAT(resolved.notes, ElementsAre(HasSubstr("\"module.\""), HasSubstr("0, 2 are")));
 }
 
 TEST(Architecture, SurvivesJson) {
@@ -71,8 +91,14 @@ TEST(Architecture, SurvivesJson) {
             R"({"activation":"silu","config":{"n_layers":2},"family":"bilinear"})");
   ASSERT_OK_AND_ASSIGN(const Architecture after, Architecture::FromJson(before.ToJson()));
   EXPECT_EQ(after.ToJson(), before.ToJson());
-  EXPECT_THAT(Architecture::FromJson(Json::array()),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("family")));
+  const Architecture full = {.says_not_bilinear = true, .residual = true, .unheeded = {"x = 1"}};
+  EXPECT_EQ(Architecture::FromJson(full.ToJson())->ToJson(), full.ToJson());
+  EXPECT_EQ(Architecture::FromJson(Json::object())->family, "unknown");
+  for (const char* wrong : {"[]", R"({"family": 3})", R"({"config": {"n_layers": "many"}})"}) {
+    EXPECT_THAT(Architecture::FromJson(*ParseJson(wrong)),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("family")))
+        << wrong;
+  }
 }
 
 }  // namespace

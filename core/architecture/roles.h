@@ -21,19 +21,33 @@ using RoleNames = std::map<std::string, std::string>;
 
 struct LayerRoles {
   RoleNames names;
-  int64_t layer = 0;     // from 0
-  int64_t n_layers = 0;  // that the model's names show; 0 when only overrides name the layer
+  int64_t layer = 0;  // the number in its tensors' names
+  // Numbers of all bilinear layers, ascending: there may be gaps. Empty when only overrides name
+  // the layer.
+  std::vector<int64_t> layers;
+  // That the names of the model's tensors have before those of the table: "_orig_mod.module.".
+  std::string prefix;
   std::vector<std::string> unread;  // tensors that play no role in any layer, by name
   bool gated = false;  // the names are those of an MLP with a gate function (gate_proj, up_proj)
 };
 
-// `layer` counts from 0, -1 is the last. `overrides` (role -> tensor name) win over every table.
-// The embedding belongs to the first layer only, other layers read what the one before them wrote.
-// NOT_FOUND with the nearest names; INVALID_ARGUMENT for an unknown role or a layer the model
-// lacks.
+// `layer` is the number in the names, -1 is the last. `overrides` (role -> tensor name, with or
+// without the prefix) win over every table. The embedding belongs to the first block only, other
+// layers read what the one before them wrote. A prefix such as wrappers leave is passed over.
+// `missing` are names that the model's index knows and no file holds.
+// NOT_FOUND with the nearest names, or naming the missing tensor; INVALID_ARGUMENT for an unknown
+// role or a layer the model lacks; FAILED_PRECONDITION when several prefixes have layers.
 absl::StatusOr<LayerRoles> FindLayerRoles(absl::Span<const safetensors::TensorInfo> tensors,
                                           int64_t layer,
-                                          const std::map<std::string, std::string>& overrides);
+                                          const std::map<std::string, std::string>& overrides,
+                                          absl::Span<const std::string> missing = {});
+
+// The model's lowest bilinear layer.
+absl::StatusOr<LayerRoles> FindFirstLayerRoles(absl::Span<const safetensors::TensorInfo> tensors,
+                                               absl::Span<const std::string> missing = {});
+
+// "0, 2, 3"; of many the first and the last.
+std::string LayersText(const std::vector<int64_t>& layers);
 
 }  // namespace radiograph
 

@@ -27,7 +27,7 @@ TEST(FindLayerRoles, AuthorsImageModel) {
   EXPECT_THAT(found.names,
               ElementsAre(Pair("embed", "embed.weight"), Pair("fused", "blocks.0.weight"),
                           Pair("fused_bias", "blocks.0.bias"), Pair("head", "head.weight")));
-  EXPECT_EQ(found.n_layers, 1);
+  EXPECT_THAT(found.layers, ElementsAre(0));
   EXPECT_FALSE(found.gated);
 }
 
@@ -86,7 +86,97 @@ TEST(FindLayerRoles, OverridesAloneNameALayer) {
   const auto tensors = Named({"a", "b"});
   ASSERT_OK_AND_ASSIGN(const LayerRoles found,
                        FindLayerRoles(tensors, -1, {{"left", "a"}, {"right", "b"}}));
-  EXPECT_EQ(found.n_layers, 0);
+  EXPECT_THAT(found.layers, ElementsAre());
+}
+
+TEST(FindLayerRoles, APrefixOfWrappersIsPassedOver) {
+  for (const std::string prefix :
+       {"_orig_mod.", "module.", "_orig_mod.module.", "model.net.", "0.", "a.b.c.d."}) {
+    const auto tensors = Named({prefix + "embed.weight", prefix + "blocks.0.weight",
+                                prefix + "blocks.1.weight", prefix + "head.weight"});
+    ASSERT_OK_AND_ASSIGN(const LayerRoles found, FindLayerRoles(tensors, 0, {}));
+    EXPECT_EQ(found.prefix, prefix);
+    EXPECT_EQ(found.names.at("embed"), prefix + "embed.weight");
+    EXPECT_THAT(found.layers, ElementsAre(0, 1));
+    EXPECT_THAT(found.unread, ElementsAre());
+    ASSERT_OK_AND_ASSIGN(const LayerRoles given,
+                         FindLayerRoles(tensors, 0, {{"head", "embed.weight"}}));
+    EXPECT_EQ(given.names.at("head"), prefix + "embed.weight");
+  }
+}
+
+TEST(FindLayerRoles, APrefixThatNotAllShareIsPassedOverToo) {
+  const auto tensors = Named({"n_averaged", "module.blocks.0.weight", "module.head.weight"});
+  ASSERT_OK_AND_ASSIGN(const LayerRoles found, FindLayerRoles(tensors, -1, {}));
+  EXPECT_EQ(found.names.at("head"), "module.head.weight");
+  EXPECT_THAT(found.unread, ElementsAre("n_averaged"));
+}
+
+TEST(FindLayerRoles, TwoModelsInOneFileAreNotGuessedAt) {
+  const auto tensors = Named({"student.blocks.0.weight", "student.head.weight",
+                              "teacher.blocks.0.weight", "teacher.head.weight"});
+  EXPECT_THAT(FindLayerRoles(tensors, -1, {}),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       AllOf(HasSubstr("'student.'"), HasSubstr("'teacher.'"))));
+  ASSERT_OK_AND_ASSIGN(const LayerRoles named, FindLayerRoles(tensors, -1,
+                                                              {{"fused", "teacher.blocks.0.weight"},
+                                                               {"head", "teacher.head.weight"}}));
+  EXPECT_EQ(named.names.at("fused"), "teacher.blocks.0.weight");
+}
+
+TEST(FindLayerRoles, AModelGoesBeforeItsCopyBelowAPrefix) {
+  const auto tensors = Named({"blocks.0.weight", "head.weight", "ema.blocks.0.weight"});
+  ASSERT_OK_AND_ASSIGN(const LayerRoles found, FindLayerRoles(tensors, -1, {}));
+  EXPECT_EQ(found.names.at("fused"), "blocks.0.weight");
+}
+
+TEST(FindLayerRoles, LayersAreThoseThatAreThere) {
+  const auto tensors = Named(
+      {"embed.weight", "blocks.0.weight", "blocks.2.weight", "blocks.3.weight", "head.weight"});
+  ASSERT_OK_AND_ASSIGN(const LayerRoles last, FindLayerRoles(tensors, -1, {}));
+  EXPECT_EQ(last.layer, 3);
+  EXPECT_THAT(last.layers, ElementsAre(0, 2, 3));
+  EXPECT_THAT(last.unread, ElementsAre());
+  EXPECT_FALSE(last.names.contains("embed"));
+  EXPECT_EQ(FindLayerRoles(tensors, 2, {})->names.at("fused"), "blocks.2.weight");
+  EXPECT_TRUE(FindLayerRoles(tensors, 0, {})->names.contains("embed"));
+  EXPECT_THAT(FindLayerRoles(tensors, 1, {}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("layer 1 is not bilinear; 0, 2, 3 are")));
+}
+
+TEST(FindLayerRoles, TheFirstBlockReadsTheEmbeddingWhateverItsNumber) {
+  const auto counted_from_1 = Named({"embed.weight", "blocks.1.weight", "blocks.2.weight"});
+  EXPECT_TRUE(FindLayerRoles(counted_from_1, 1, {})->names.contains("embed"));
+  EXPECT_FALSE(FindLayerRoles(counted_from_1, 2, {})->names.contains("embed"));
+  // Block 0 is of another kind.
+  const auto later = Named({"embed.weight", "blocks.0.mlp.weight", "blocks.1.weight"});
+  EXPECT_FALSE(FindLayerRoles(later, 1, {})->names.contains("embed"));
+}
+
+TEST(FindLayerRoles, ManyLayersAreInTheOrderOfTheirNumbers) {
+  std::vector<std::string> names;
+  for (int i = 0; i < 12; ++i) names.push_back("blocks." + std::to_string(i) + ".weight");
+  ASSERT_OK_AND_ASSIGN(const LayerRoles found, FindLayerRoles(Named(names), -1, {}));
+  EXPECT_EQ(found.layer, 11);
+  EXPECT_EQ(LayersText(found.layers), "0, 1, 2, 3, 4, 5, 6, ... 11");
+}
+
+TEST(FindLayerRoles, ATensorThatOnlyTheIndexKnowsIsMissed) {
+  const auto tensors = Named({"blocks.0.weight", "head.weight"});
+  const std::vector<std::string> missing = {"embed.weight"};
+  EXPECT_THAT(FindLayerRoles(tensors, 0, {}, missing),
+              StatusIs(absl::StatusCode::kNotFound,
+                       AllOf(HasSubstr("'embed.weight' (role embed)"), HasSubstr("no file"))));
+  const std::vector<std::string> other = {"mtp.weight"};
+  EXPECT_OK(FindLayerRoles(tensors, 0, {}, other));
+}
+
+TEST(FindLayerRoles, BytesReadUnderOneNameAreRead) {
+  auto tensors = Named({"blocks.0.weight", "embed.weight", "head.weight", "lm_head.weight"});
+  tensors[3].same_as = "head.weight";
+  ASSERT_OK_AND_ASSIGN(const LayerRoles found, FindLayerRoles(tensors, 0, {}));
+  EXPECT_THAT(found.unread, ElementsAre());
 }
 
 TEST(FindLayerRoles, ErrorsSayWhatWouldBeRight) {

@@ -1,12 +1,13 @@
 #include "core/artifact/resolve.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+#include <iterator>
 #include <set>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "core/architecture/config.h"
 #include "core/artifact/names.h"
 #include "core/base/digest.h"
 #include "core/base/json.h"
@@ -16,22 +17,6 @@
 
 namespace radiograph {
 namespace {
-
-constexpr absl::string_view kConfig = "config.json";
-constexpr absl::string_view kIndex = "model.safetensors.index.json";
-constexpr absl::string_view kNames = "names.json";
-
-absl::StatusOr<std::string> ReadSmall(const SourceFile& file, int64_t bytes_max) {
-  ASSIGN_OR_RETURN(UniqueFd fd, file.open());
-  ASSIGN_OR_RETURN(int64_t size, FileSize(fd.get(), file.name));
-  if (size > bytes_max) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(file.name, " has ", size, " bytes; at most ", bytes_max, " are allowed"));
-  }
-  std::string text(size, '\0');
-  RETURN_IF_ERROR(ReadAt(fd.get(), 0, absl::MakeSpan(text), file.name));
-  return text;
-}
 
 absl::Status CheckNames(ArtifactKind kind, absl::Span<const SourceFile> files) {
   if (static_cast<int64_t>(files.size()) > kArtifactFilesMax) {
@@ -47,8 +32,9 @@ absl::Status CheckNames(ArtifactKind kind, absl::Span<const SourceFile> files) {
     }
     if (kind == ArtifactKind::kResult) continue;
     bool is_tensors = absl::EndsWith(file.name, ".safetensors");
-    bool of_model = kind == ArtifactKind::kModel && (file.name == kConfig || file.name == kIndex);
-    if (!is_tensors && !of_model && file.name != kNames) {
+    bool of_model =
+        kind == ArtifactKind::kModel && (file.name == kConfigFile || file.name == kIndexFile);
+    if (!is_tensors && !of_model && file.name != kNamesFile) {
       return absl::InvalidArgumentError(
           absl::StrCat("the file ", JsonString(file.name), " has no place in ",
                        kind == ArtifactKind::kModel
@@ -64,69 +50,41 @@ absl::Status CheckNames(ArtifactKind kind, absl::Span<const SourceFile> files) {
   return absl::OkStatus();
 }
 
-// The tensors of all files by name, and the file of each.
-struct Tensors {
-  std::vector<safetensors::TensorInfo> all;
-  std::map<std::string, std::string> file_of;
-};
-
-absl::StatusOr<Tensors> ReadTensors(absl::Span<const SourceFile> files) {
-  Tensors tensors;
-  for (const SourceFile& file : files) {
-    if (!absl::EndsWith(file.name, ".safetensors")) continue;
-    ASSIGN_OR_RETURN(UniqueFd fd, file.open());
-    ASSIGN_OR_RETURN(safetensors::Header header, safetensors::ReadHeader(fd.get(), file.name));
-    for (safetensors::TensorInfo& tensor : header.tensors) {
-      auto [other, fresh] = tensors.file_of.emplace(tensor.name, file.name);
-      if (!fresh) {
-        return absl::InvalidArgumentError(absl::StrCat("the tensor ", JsonString(tensor.name),
-                                                       " is in ", other->second, " and in ",
-                                                       file.name));
-      }
-      tensors.all.push_back(std::move(tensor));
-    }
-  }
-  std::sort(tensors.all.begin(), tensors.all.end(),
-            [](const auto& a, const auto& b) { return a.name < b.name; });
-  return tensors;
-}
-
-// {"weight_map": {tensor: file}} of a sharded model.
-absl::Status CheckIndex(absl::string_view text, const Tensors& tensors) {
-  absl::StatusOr<Json> index = ParseJson(text, {.bytes_max = kIndexBytesMax});
-  if (!index.ok())
-    return absl::InvalidArgumentError(absl::StrCat(kIndex, ": ", index.status().message()));
-  auto map = index->is_object() ? index->find("weight_map") : index->end();
-  if (!index->is_object() || map == index->end() || !map->is_object()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(kIndex, ": weight_map is missing or not an object"));
-  }
-  for (const auto& [name, file] : map->items()) {
-    auto found = tensors.file_of.find(name);
-    if (!file.is_string() || found == tensors.file_of.end() ||
-        found->second != file.get<std::string>()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          kIndex, " says that ", JsonString(name), " is in ", JsonExcerpt(file.dump()), "; it is ",
-          found == tensors.file_of.end() ? "in no uploaded file" : "in " + found->second));
-    }
-  }
-  if (map->size() != tensors.file_of.size()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        kIndex, " names ", map->size(), " tensors; the files hold ", tensors.file_of.size()));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckRoles(const std::map<std::string, std::string>& roles, const Tensors& tensors) {
+absl::Status CheckRoles(const std::map<std::string, std::string>& roles,
+                        const TensorFiles& tensors) {
   std::vector<std::string> names;
   for (const auto& [name, file] : tensors.file_of) names.push_back(name);
   for (const auto& [role, tensor] : roles) {
     if (tensors.file_of.contains(tensor)) continue;
     return absl::InvalidArgumentError(absl::StrCat(
         "the role ", JsonString(role), " names the tensor ", JsonString(tensor),
-        ", which is in no file; nearest: ", absl::StrJoin(NearestNames(tensor, names), ", ")));
+        ", which is in no file; ",
+        names.empty()
+            ? "there are no tensors"
+            : absl::StrCat("nearest: ", absl::StrJoin(NearestNames(tensor, names), ", "))));
   }
   return absl::OkStatus();
+}
+
+// One byte more than is read of it says that it is too long.
+absl::StatusOr<std::string> ReadConfigFile(const SourceFile& file) {
+  ASSIGN_OR_RETURN(const UniqueFd fd, file.open());
+  ASSIGN_OR_RETURN(const int64_t size, FileSize(fd.get(), file.name));
+  std::string text(std::min(size, kConfigBytesMax + 1), '\0');
+  RETURN_IF_ERROR(ReadAt(fd.get(), 0, absl::MakeSpan(text), file.name));
+  if (text.empty()) text.push_back(' ');  // an empty file is no missing one
+  return text;
+}
+
+void AddSecondNames(const std::vector<safetensors::TensorInfo>& tensors,
+                    std::vector<std::string>& notes) {
+  std::vector<std::string> second;
+  for (const safetensors::TensorInfo& tensor : tensors) {
+    if (tensor.same_as.empty()) continue;
+    second.push_back(absl::StrCat(tensor.name, " for ", tensor.same_as));
+  }
+  if (second.empty()) return;
+  notes.push_back(absl::StrCat("Second names of the same bytes: ", SomeOf(second), "."));
 }
 
 }  // namespace
@@ -139,24 +97,26 @@ absl::StatusOr<ResolvedArtifact> ResolveArtifact(ArtifactKind kind,
   std::vector<NamedBlob> blobs;
   for (const SourceFile& file : files) blobs.push_back({file.name, file.sha256});
   if (kind != ArtifactKind::kResult) {
+    ASSIGN_OR_RETURN(TensorFiles tensors, ReadTensorFiles(files));
+    artifact.notes = std::move(tensors.notes);
     std::string config;
-    ASSIGN_OR_RETURN(Tensors tensors, ReadTensors(files));
     for (const SourceFile& file : files) {
-      if (file.name == kConfig) {
-        ASSIGN_OR_RETURN(config, ReadSmall(file, kConfigBytesMax));
-      } else if (file.name == kIndex) {
-        ASSIGN_OR_RETURN(std::string index, ReadSmall(file, kIndexBytesMax));
-        RETURN_IF_ERROR(CheckIndex(index, tensors));
-      } else if (file.name == kNames) {
-        ASSIGN_OR_RETURN(std::string names, ReadSmall(file, kNamesBytesMax));
+      if (file.name == kConfigFile) {
+        ASSIGN_OR_RETURN(config, ReadConfigFile(file));
+      } else if (file.name == kNamesFile) {
+        ASSIGN_OR_RETURN(const std::string names, ReadSmall(file, kNamesBytesMax));
         RETURN_IF_ERROR(ParseNames(names).status());
       }
     }
     RETURN_IF_ERROR(CheckRoles(roles, tensors));
+    AddSecondNames(tensors.tensors, artifact.notes);
     if (kind == ArtifactKind::kModel) {
-      ASSIGN_OR_RETURN(artifact.header.architecture, ResolveArchitecture(tensors.all, config));
+      ResolvedArchitecture resolved = ResolveArchitecture(tensors.tensors, config, tensors.missing);
+      artifact.header.architecture = std::move(resolved.architecture);
+      std::move(resolved.notes.begin(), resolved.notes.end(), std::back_inserter(artifact.notes));
     }
-    artifact.header.tensors = std::move(tensors.all);
+    artifact.header.tensors = std::move(tensors.tensors);
+    artifact.header.missing = std::move(tensors.missing);
     artifact.file_of = std::move(tensors.file_of);
     artifact.header.roles = roles;
   }

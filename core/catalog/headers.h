@@ -17,6 +17,9 @@ struct ArtifactHeader {
       {};  // of all its files, by name; offsets mean nothing here
   std::map<std::string, std::string> roles = {};  // of a DATASET: role -> tensor name
 
+  // Of a MODEL: tensors that its index names and no file holds. What needs one is refused.
+  std::vector<std::string> missing = {};
+
   const safetensors::TensorInfo* Find(absl::string_view name) const;
   // The tensor of a DATASET that plays `role`; a tensor of that name when no role is set. Null if
   // none.

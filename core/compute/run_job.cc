@@ -1,6 +1,7 @@
 #include "core/compute/run_job.h"
 
 #include <c10/core/CachingDeviceAllocator.h>
+#include <fcntl.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -8,6 +9,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "core/artifact/tensor_files.h"
 #include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
@@ -86,20 +88,25 @@ absl::StatusOr<Artifact> LoadArtifact(const std::string& folder, const JobInput&
   artifact.digest = input.digest;
   artifact.header.architecture = input.architecture;
   artifact.header.roles = input.roles;
+  std::vector<SourceFile> sources;
   for (const NamedBlob& file : input.files) {
-    std::string path = absl::StrCat(folder, "/blobs/", file.sha256);
-    if (file.name == "names.json") {
-      ASSIGN_OR_RETURN(std::string text, ReadFile(path, kNamesBytesMax));
+    const std::string path = absl::StrCat(folder, "/blobs/", file.sha256);
+    sources.push_back({file.name, file.sha256, [path] { return OpenFile(path, O_RDONLY); }});
+    if (file.name == kNamesFile) {
+      ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kNamesBytesMax));
       ASSIGN_OR_RETURN(artifact.names, ParseNames(text));
-    } else if (absl::EndsWith(file.name, ".safetensors")) {
-      ASSIGN_OR_RETURN(auto tensors, safetensors::MappedTensors::Open(path, file.name));
-      const auto& infos = tensors->header().tensors;
-      artifact.header.tensors.insert(artifact.header.tensors.end(), infos.begin(), infos.end());
-      artifact.files.push_back(std::move(tensors));
     }
   }
-  std::sort(artifact.header.tensors.begin(), artifact.header.tensors.end(),
-            [](const auto& a, const auto& b) { return a.name < b.name; });
+  ASSIGN_OR_RETURN(TensorFiles tensors, ReadTensorFiles(sources));
+  for (const NamedBlob& file : input.files) {
+    const bool passed_over = std::find(tensors.passed_over.begin(), tensors.passed_over.end(),
+                                       file.name) != tensors.passed_over.end();
+    if (passed_over || !absl::EndsWith(file.name, ".safetensors")) continue;
+    const std::string path = absl::StrCat(folder, "/blobs/", file.sha256);
+    ASSIGN_OR_RETURN(artifact.files[file.name], safetensors::MappedTensors::Open(path, file.name));
+  }
+  artifact.header.tensors = std::move(tensors.tensors);
+  artifact.file_of = std::move(tensors.file_of);
   return artifact;
 }
 

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/file.h"
@@ -120,6 +122,27 @@ absl::StatusOr<Header> ReadUnlabelled(int fd, absl::string_view label) {
   return header;
 }
 
+// Valid names only: what else stands in the metadata says nothing of tensors.
+bool MayBeAName(absl::string_view name) {
+  return !name.empty() && static_cast<int64_t>(name.size()) <= kNameBytesMax &&
+         std::none_of(name.begin(), name.end(),
+                      [](char c) { return absl::ascii_iscntrl(static_cast<unsigned char>(c)); });
+}
+
+void AddSecondNames(Header& header) {
+  std::vector<TensorInfo> second;
+  for (const auto& [name, stored] : header.metadata) {
+    const TensorInfo* tensor = header.Find(stored);
+    if (tensor == nullptr || header.Find(name) != nullptr || !MayBeAName(name)) continue;
+    second.push_back(*tensor);
+    second.back().same_as = std::exchange(second.back().name, name);
+  }
+  if (second.empty()) return;
+  for (TensorInfo& tensor : second) header.tensors.push_back(std::move(tensor));
+  std::sort(header.tensors.begin(), header.tensors.end(),
+            [](const auto& a, const auto& b) { return a.name < b.name; });
+}
+
 }  // namespace
 
 absl::string_view DTypeName(DType dtype) { return Row(dtype).name; }
@@ -166,6 +189,7 @@ absl::StatusOr<Header> ParseHeader(absl::string_view json, int64_t data_bytes) {
   for (const TensorInfo& tensor : header.tensors) RETURN_IF_ERROR(CheckBytes(tensor));
   RETURN_IF_ERROR(CheckLayout(header.tensors, data_bytes));
   header.data_begin = 8 + static_cast<int64_t>(json.size());
+  AddSecondNames(header);
   return header;
 }
 

@@ -44,10 +44,17 @@ struct TensorInfo {
   std::vector<int64_t> shape;
   int64_t begin = 0;  // bytes from the start of the data
   int64_t end = 0;
+  // Where `name` is a second name of bytes that the file holds under another: that other.
+  std::string same_as = {};
 
   int64_t bytes() const { return end - begin; }
   int64_t elements() const { return bytes() / DTypeBytes(dtype); }
 };
+
+// The name under which its file holds the tensor's bytes.
+inline const std::string& StoredName(const TensorInfo& tensor) {
+  return tensor.same_as.empty() ? tensor.name : tensor.same_as;
+}
 
 // product(shape) * size of the dtype; INVALID_ARGUMENT when it overflows, even beside a zero
 // dimension.
@@ -57,7 +64,10 @@ absl::StatusOr<int64_t> TensorBytes(DType dtype, const std::vector<int64_t>& sha
 std::string ShapeText(const std::vector<int64_t>& shape);
 
 struct Header {
-  std::vector<TensorInfo> tensors;              // by name, ascending bytes
+  // By name, ascending bytes. A tensor has an entry for each second name, too: an entry of
+  // `__metadata__` whose value is the name of a tensor and whose key is none, as writers of tied
+  // weights leave it.
+  std::vector<TensorInfo> tensors;
   std::map<std::string, std::string> metadata;  // `__metadata__`
   int64_t data_begin = 0;                       // offset of the data in the file
 

@@ -61,15 +61,14 @@ void Fuzz(absl::string_view bytes) {
   std::vector<safetensors::TensorInfo> tensors;
   for (auto& [name, tensor] : by_name) tensors.push_back(std::move(tensor));
 
-  absl::StatusOr<Architecture> architecture = ResolveArchitecture(tensors, parts.second);
-  if (!architecture.ok()) return CheckRefusal(architecture.status());
-  absl::StatusOr<Architecture> again = Architecture::FromJson(architecture->ToJson());
+  const Architecture architecture = ResolveArchitecture(tensors, parts.second).architecture;
+  absl::StatusOr<Architecture> again = Architecture::FromJson(architecture.ToJson());
   FUZZ_CHECK(again.ok());
   // A dimension beyond 2^53 (beside one of 0) is no JSON number: the input's digest refuses it.
-  absl::StatusOr<std::string> canonical = CanonicalJson(architecture->ToJson());
+  absl::StatusOr<std::string> canonical = CanonicalJson(architecture.ToJson());
   if (!canonical.ok()) return CheckRefusal(canonical.status());
   FUZZ_CHECK(*CanonicalJson(again->ToJson()) == *canonical);
-  CheckPlans({.architecture = *architecture, .tensors = std::move(tensors), .roles = {}});
+  CheckPlans({.architecture = architecture, .tensors = std::move(tensors), .roles = {}});
 }
 
 }  // namespace radiograph

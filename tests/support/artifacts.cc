@@ -50,10 +50,10 @@ Artifact Open(const std::string& path, absl::string_view config_json) {
   auto file = safetensors::MappedTensors::Open(path, path);
   EXPECT_OK(file);
   artifact.header.tensors = (*file)->header().tensors;
-  auto architecture = ResolveArchitecture(artifact.header.tensors, config_json);
-  EXPECT_OK(architecture);
-  artifact.header.architecture = *architecture;
-  artifact.files.push_back(*std::move(file));
+  artifact.header.architecture =
+      ResolveArchitecture(artifact.header.tensors, config_json).architecture;
+  for (const auto& tensor : artifact.header.tensors) artifact.file_of[tensor.name] = path;
+  artifact.files[path] = *std::move(file);
   return artifact;
 }
 

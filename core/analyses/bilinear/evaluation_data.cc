@@ -15,6 +15,17 @@ absl::Status CheckRows(const at::Tensor& inputs) {
       "data, row ", bad.to(at::kByte).argmax().item<int64_t>(), ": ", finite.message()));
 }
 
+// Class numbers may come as 3.0, never as 0.7.
+absl::Status CheckWhole(const at::Tensor& labels) {
+  if (!labels.is_floating_point()) return absl::OkStatus();
+  const at::Tensor wrong = labels.round().ne(labels);  // NaN, too; infinity is out of range
+  if (!wrong.any().item<bool>()) return absl::OkStatus();
+  const int64_t row = wrong.to(at::kByte).argmax().item<int64_t>();
+  return absl::InvalidArgumentError(absl::StrCat("data, row ", row, ": the label is ",
+                                                 labels[row].item<double>(),
+                                                 "; labels are class numbers"));
+}
+
 absl::Status CheckLabels(const at::Tensor& labels, int64_t outputs) {
   const at::Tensor wrong = at::logical_or(labels < 0, labels >= outputs);
   if (!wrong.any().item<bool>()) return absl::OkStatus();
@@ -35,6 +46,7 @@ absl::StatusOr<EvaluationData> ReadEvaluationData(const Inputs& inputs, const La
   RETURN_IF_ERROR(CheckRows(data.inputs));
   if (const auto* labels = artifact->header.Role("labels")) {
     ASSIGN_OR_RETURN(const at::Tensor stored, artifact->Tensor(labels->name));
+    RETURN_IF_ERROR(CheckWhole(stored));
     data.labels = stored.to(at::kLong);
     RETURN_IF_ERROR(CheckLabels(data.labels, shapes.outputs));
   }

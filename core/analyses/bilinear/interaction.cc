@@ -98,6 +98,7 @@ absl::StatusOr<BilinearLayer> ReadLayer(const Artifact& model, const Artifact* d
   ASSIGN_OR_RETURN(const at::Tensor proj, reader.Role("proj"));
   ASSIGN_OR_RETURN(const at::Tensor proj_bias, reader.Role("proj_bias"));
   layer.directions = proj.defined() ? at::matmul(head.rows, proj) : head.rows;
+  if (shapes.residual) layer.skip = head.rows;
   layer.constant = proj_bias.defined() ? head.bias + at::mv(head.rows, proj_bias) : head.bias;
   return layer;
 }
@@ -124,10 +125,12 @@ at::Tensor InteractionSquares(const at::Tensor& directions, const at::Tensor& le
 }
 
 at::Tensor LinearPart(const BilinearLayer& layer) {
-  if (!layer.has_biases()) {
-    return at::zeros({layer.directions.size(0), layer.left.size(1)}, layer.left.options());
-  }
-  return at::matmul(layer.directions * layer.right_bias, layer.left) +
+  at::Tensor linear =
+      layer.skip.defined()
+          ? layer.skip
+          : at::zeros({layer.directions.size(0), layer.left.size(1)}, layer.left.options());
+  if (!layer.has_biases()) return linear;
+  return linear + at::matmul(layer.directions * layer.right_bias, layer.left) +
          at::matmul(layer.directions * layer.left_bias, layer.right);
 }
 
@@ -148,7 +151,8 @@ at::Tensor Outputs(const BilinearLayer& layer, const at::Tensor& x) {
     left = left + layer.left_bias;
     right = right + layer.right_bias;
   }
-  return at::matmul(left * right, layer.directions.t()) + layer.constant;
+  const at::Tensor outputs = at::matmul(left * right, layer.directions.t()) + layer.constant;
+  return layer.skip.defined() ? outputs + at::matmul(z, layer.skip.t()) : outputs;
 }
 
 }  // namespace radiograph::bilinear

@@ -5,6 +5,7 @@
 //   z^T Q_c z + linear_c . z + constant_c,
 //   Q_c = sym(sum_h A[c, h] l_h r_h^T),  linear_c = sum_h A[c, h] (c_h l_h + b_h r_h),
 //   constant_c = sum_h A[c, h] b_h c_h + U b_P + b_U.
+// A residual block writes z + g(z): then linear_c has u_c, too.
 // Source: Pearce et al. 2024 (arXiv 2410.08417), section 3; the bias terms follow from z' = [z; 1].
 #ifndef RADIOGRAPH_CORE_ANALYSES_BILINEAR_INTERACTION_H_
 #define RADIOGRAPH_CORE_ANALYSES_BILINEAR_INTERACTION_H_
@@ -26,8 +27,10 @@ struct BilinearLayer {
   at::Tensor embed;                  // E [d, n]
   at::Tensor directions;             // A = U P [C, m]
   at::Tensor constant;               // U b_P + b_U [C]
+  at::Tensor skip;                   // U [C, d] of a residual block
 
   bool has_biases() const { return left_bias.defined(); }
+  bool has_linear_part() const { return has_biases() || skip.defined(); }
 };
 
 struct ReadOptions {
@@ -54,7 +57,7 @@ at::Tensor InteractionTimes(const at::Tensor& directions, const at::Tensor& left
 at::Tensor InteractionSquares(const at::Tensor& directions, const at::Tensor& left,
                               const at::Tensor& right);
 
-at::Tensor LinearPart(const BilinearLayer& layer);    // [C, d], in z; zeros without biases
+at::Tensor LinearPart(const BilinearLayer& layer);    // [C, d], in z
 at::Tensor ConstantPart(const BilinearLayer& layer);  // [C]
 
 // z = E x [N, d] of inputs x [N, n].

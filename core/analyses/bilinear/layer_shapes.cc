@@ -47,14 +47,18 @@ const TensorInfo* Find(const ArtifactHeader& model, const LayerRoles& roles, con
 
 absl::Status RefuseGated(const Architecture& architecture, const LayerRoles* roles) {
   const bool gated = architecture.family == "gated" || (roles != nullptr && roles->gated);
-  if (!gated && architecture.activation.empty()) return absl::OkStatus();
-  const std::string why = architecture.activation.empty()
+  if (!gated && architecture.activation.empty() && !architecture.says_not_bilinear) {
+    return absl::OkStatus();
+  }
+  const std::string why = architecture.says_not_bilinear
+                              ? "its config.json says \"bilinear\": false"
+                          : architecture.activation.empty()
                               ? "its tensor names are those of a gated MLP (gate_proj, up_proj)"
                               : absl::StrCat("its config.json declares the activation ",
                                              JsonExcerpt(architecture.activation));
   return absl::FailedPreconditionError(absl::StrCat(
-      "the model is not bilinear: ", why, "; bilinear.gated measures how nearly it is, and ",
-      "assume_bilinear=true takes the gate for linear"));
+      "the model is not bilinear: ", why,
+      "; assume_bilinear=true leaves that function out and describes the model without it"));
 }
 
 absl::Status ReadSides(const ArtifactHeader& model, LayerShapes& shapes) {
@@ -125,8 +129,7 @@ absl::Status ReadDirections(const ArtifactHeader& model, const ArtifactHeader* d
     for (const TensorInfo& tensor : model.tensors) names.push_back(tensor.name);
     return absl::FailedPreconditionError(absl::StrCat(
         "the model has no head, and no input directions is given: nothing says which outputs to "
-        "look at (bilinear.hosvd finds them from the weights); a head is head.weight or "
-        "lm_head.weight; nearest names: ",
+        "look at; a head is head.weight or lm_head.weight; nearest names: ",
         absl::StrJoin(NearestNames("head.weight", names), ", "),
         "; the parameter `tensors` maps roles (head, ...) to names"));
   }
@@ -148,7 +151,8 @@ absl::StatusOr<LayerShapes> ReadLayerShapes(const ArtifactHeader& model,
                                             const LayerRequest& request) {
   LayerShapes shapes;
   if (!request.assume_bilinear) RETURN_IF_ERROR(RefuseGated(model.architecture, nullptr));
-  ASSIGN_OR_RETURN(shapes.roles, FindLayerRoles(model.tensors, request.layer, request.tensors));
+  ASSIGN_OR_RETURN(shapes.roles,
+                   FindLayerRoles(model.tensors, request.layer, request.tensors, model.missing));
   if (!request.assume_bilinear) RETURN_IF_ERROR(RefuseGated(model.architecture, &shapes.roles));
   RETURN_IF_ERROR(ReadSides(model, shapes));
   RETURN_IF_ERROR(ReadSurroundings(model, shapes));
@@ -158,6 +162,12 @@ absl::StatusOr<LayerShapes> ReadLayerShapes(const ArtifactHeader& model,
   RETURN_IF_ERROR(CheckBias(model, shapes, "right_bias", shapes.hidden));
   RETURN_IF_ERROR(CheckBias(model, shapes, "proj_bias", shapes.written));
   if (directions == nullptr) RETURN_IF_ERROR(CheckBias(model, shapes, "head_bias", shapes.outputs));
+  shapes.residual = model.architecture.residual;
+  if (shapes.residual && shapes.written != shapes.width) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "config.json declares a residual block, which adds what it reads to what it writes; layer ",
+        shapes.roles.layer, " reads ", shapes.width, " numbers and writes ", shapes.written));
+  }
   return shapes;
 }
 

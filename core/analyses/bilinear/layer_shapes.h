@@ -22,20 +22,21 @@ struct LayerRequest {
 
 struct LayerShapes {
   LayerRoles roles = {};
-  int64_t inputs = 0;   // n: of E, or d without one
-  int64_t width = 0;    // d: what L and R read
-  int64_t hidden = 0;   // m: neurons
-  int64_t written = 0;  // d_out: what P writes, or m without one
-  int64_t outputs = 0;  // C: directions
+  int64_t inputs = 0;     // n: of E, or d without one
+  int64_t width = 0;      // d: what L and R read
+  int64_t hidden = 0;     // m: neurons
+  int64_t written = 0;    // d_out: what P writes, or m without one
+  int64_t outputs = 0;    // C: directions
+  bool residual = false;  // the block writes z + g(z), as config.json says: d_out = d
 };
 
 // `directions`, where given, holds the tensor "directions" [C, d_out], which replaces the head.
 // Returns
-//   FAILED_PRECONDITION  a gated layer without assume_bilinear (names bilinear.gated); no head and
-//   no directions
-//                        (names bilinear.hosvd)
+//   FAILED_PRECONDITION  a layer with an activation without assume_bilinear; no head and no
+//                        directions
 //   NOT_FOUND            tensors are missing (nearest names)
-//   INVALID_ARGUMENT     shapes that don't fit, with both shapes; a dtype that isn't floating point
+//   INVALID_ARGUMENT     shapes that don't fit, with both shapes; a dtype that isn't floating
+//                        point; a residual block that does not write what it reads
 absl::StatusOr<LayerShapes> ReadLayerShapes(const ArtifactHeader& model,
                                             const ArtifactHeader* directions,
                                             const LayerRequest& request);

@@ -43,7 +43,8 @@ double FidelityError(const BilinearLayer& layer, const at::Tensor& probes,
                      const at::Tensor& quadratic) {
   const at::Tensor exact = Outputs(layer, probes);
   at::Tensor form = quadratic + ConstantPart(layer);
-  if (layer.has_biases()) form = form + at::matmul(Embed(layer, probes), LinearPart(layer).t());
+  if (layer.has_linear_part())
+    form = form + at::matmul(Embed(layer, probes), LinearPart(layer).t());
   const double largest = exact.abs().max().item<double>();
   const double error = (form - exact).abs().max().item<double>();
   return largest > 0 ? error / largest : error;

@@ -22,7 +22,9 @@ struct SpectrumFacts {
   LayerShapes shapes;
   SpectrumSizes sizes;
   bool directions_given = false;
-  std::string assumed;             // what assume_bilinear passed over; empty: nothing
+  std::string assumed;                // what assume_bilinear passed over; empty: nothing
+  std::vector<std::string> unheeded;  // what config.json says of the function and is not computed
+  bool biases = false;
   std::vector<std::string> names;  // of the outputs analysed
 
   Spectra spectra;
@@ -31,7 +33,7 @@ struct SpectrumFacts {
   at::Tensor zero;                 // bool [C]: outputs without any quadratic part
   double fidelity_error = 0;
 
-  at::Tensor linear, constant;                       // undefined without biases
+  at::Tensor linear, constant;                       // undefined with neither biases nor a residual
   at::Tensor null_threshold, p_values, significant;  // [C], [C, k], [C]; undefined without draws
   at::Tensor logits;                                 // [N, C]; undefined without samples
   Contributions contributions;                       // likewise

@@ -41,6 +41,7 @@ class Findings {
 
   std::vector<Finding> Take() {
     Assumption();  // must come first
+    Unheeded();
     Unread();
     LowRank();
     Extremes();
@@ -60,7 +61,20 @@ class Findings {
                 absl::StrCat("assume_bilinear passes over ", facts_.assumed,
                              ": all that follows describes the model with that function left out, "
                              "not the model itself."),
-                {}, "bilinear.gated measures how far the two are apart."));
+                {}, "How far the two are apart is not measured."));
+  }
+
+  // Tensors show neither a normalisation nor a scale; only config.json tells of them.
+  void Unheeded() {
+    if (facts_.unheeded.empty()) return;
+    list_.push_back(
+        Warning("UNHEEDED_CONFIG",
+                absl::StrCat("config.json says of the model what this analysis does not compute: ",
+                             absl::StrJoin(facts_.unheeded, "; "), "."),
+                {"faithfulness"},
+                "Where one of these changes the function, eigenvalues, logits and accuracy are "
+                "those of the "
+                "model without it."));
   }
 
   // A misspelt name of an optional tensor is not an error, but it is not the model either.
@@ -205,21 +219,34 @@ class Findings {
                               "of the second moments.",
                               {"residual_max"}));
     }
-    if (facts_.linear.defined()) {
+    if (facts_.shapes.residual) {
+      list_.push_back(
+          Info("RESIDUAL",
+               "The block adds its input to its output, as config.json declares: beside "
+               "the quadratic part that the eigenvectors describe, outputs have a "
+               "linear part, head . embed . x.",
+               {"linear"}));
+    }
+    if (facts_.biases) {
       list_.push_back(
           Info("BIASES",
                "The layer has biases: beside the quadratic part that the eigenvectors describe, "
                "outputs have a linear and a constant part.",
                {"linear", "constant"}));
     }
-    if (const LayerRoles& roles = facts_.shapes.roles; roles.n_layers > 1) {
-      list_.push_back(Info(
-          "ONE_LAYER",
-          absl::StrCat("This is layer ", roles.layer, " of ", roles.n_layers,
-                       " alone, read by the directions given."),
-          {},
-          roles.layer > 0 ? "Its input is what the layers before it write, not the model's input."
-                          : "What later layers do with its output is not in it."));
+    if (const LayerRoles& roles = facts_.shapes.roles; roles.layers.size() > 1) {
+      const bool regular = roles.layers.back() + 1 == static_cast<int64_t>(roles.layers.size());
+      list_.push_back(
+          Info("ONE_LAYER",
+               absl::StrCat("This is layer ", roles.layer,
+                            regular ? absl::StrCat(" of ", roles.layers.size(), " alone")
+                                    : absl::StrCat(" alone (the bilinear ones are ",
+                                                   LayersText(roles.layers), ")"),
+                            ", read by the directions given."),
+               {},
+               roles.layer > roles.layers.front()
+                   ? "Its input is what the layers before it write, not the model's input."
+                   : "What later layers do with its output is not in it."));
     }
   }
 

@@ -69,6 +69,31 @@ int64_t RowSize(const TensorInfo& inputs) {
   return size;
 }
 
+constexpr size_t kTensorsNamed = 8;
+
+// "it has images F32 [20, 3, 3], labels I64 [20]; name it inputs, or say --role data.inputs=images"
+std::string WhatItHas(const ArtifactHeader& data) {
+  std::vector<std::string> has;
+  const TensorInfo* likely = nullptr;
+  for (const TensorInfo& tensor : data.tensors) {
+    if (has.size() < kTensorsNamed) {
+      has.push_back(absl::StrCat(tensor.name, " ", safetensors::DTypeName(tensor.dtype), " ",
+                                 safetensors::ShapeText(tensor.shape)));
+    }
+    const bool larger = likely == nullptr || tensor.bytes() > likely->bytes();
+    if (tensor.shape.size() >= 2 && larger) likely = &tensor;
+  }
+  const size_t more = data.tensors.size() - has.size();
+  const std::string named = likely == nullptr ? "TENSOR" : likely->name;
+  return absl::StrCat("it has ", has.empty() ? "no tensors" : absl::StrJoin(has, ", "),
+                      more > 0 ? absl::StrCat(" and ", more, " more") : "",
+                      "; name one inputs, or say --role data.inputs=", named);
+}
+
+std::string Misshapen(const TensorInfo& inputs) {
+  return absl::StrCat("'", inputs.name, "' has the shape ", safetensors::ShapeText(inputs.shape));
+}
+
 // Null when there is no data.
 const TensorInfo* CheckData(const Headers& headers, const LayerShapes* shapes,
                             const SpectrumParams& params, Checks& checks) {
@@ -76,7 +101,9 @@ const TensorInfo* CheckData(const Headers& headers, const LayerShapes* shapes,
   if (data == nullptr) return nullptr;
   const TensorInfo* inputs = data->Role("inputs");
   if (inputs == nullptr || inputs->shape.size() < 2) {
-    checks.Add("inputs.data", "needs a tensor of role inputs, [samples, inputs]");
+    checks.Add("inputs.data",
+               absl::StrCat("needs a tensor of role inputs, [samples, inputs]; ",
+                            inputs == nullptr ? WhatItHas(*data) : Misshapen(*inputs)));
     return nullptr;
   }
   if (shapes != nullptr && RowSize(*inputs) != shapes->inputs) {
@@ -88,7 +115,9 @@ const TensorInfo* CheckData(const Headers& headers, const LayerShapes* shapes,
   if (labels != nullptr && labels->shape != std::vector<int64_t>{inputs->shape[0]}) {
     checks.Add("inputs.data",
                absl::StrCat("has labels of shape ", safetensors::ShapeText(labels->shape),
-                            " beside inputs of shape ", safetensors::ShapeText(inputs->shape)));
+                            " beside inputs of shape ", safetensors::ShapeText(inputs->shape),
+                            "; they are class numbers, [", inputs->shape[0], "]",
+                            labels->shape.size() == 2 ? ": of one-hot rows the argmax" : ""));
   }
   if (params.space == Space::kData && inputs->shape[0] == 0) {
     checks.Add("inputs.data", "has no samples; space data needs their second moments");

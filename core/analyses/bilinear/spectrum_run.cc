@@ -89,11 +89,14 @@ class Run {
   }
 
   void NameAssumption() {
-    if (!facts_.params.assume_bilinear) return;
     const Architecture& architecture = model_.header.architecture;
+    facts_.unheeded = architecture.unheeded;
+    if (!facts_.params.assume_bilinear) return;
     if (!architecture.activation.empty()) {
       facts_.assumed =
           absl::StrCat("the activation ", architecture.activation, " that config.json declares");
+    } else if (architecture.says_not_bilinear) {
+      facts_.assumed = "that config.json says \"bilinear\": false";
     } else if (architecture.family == "gated" || facts_.shapes.roles.gated) {
       facts_.assumed = "a gate function, which the tensor names gate_proj and up_proj speak of";
     }
@@ -126,11 +129,12 @@ class Run {
     if (explainer.has_value()) facts_.explanations = explainer->Take();
     Measure();
     facts_.zero = facts_.spectra.eigenvalues.select(1, 0) == 0;
-    for (const auto& [role, name] : facts_.shapes.roles.names) {
-      if (role.ends_with("_bias")) {
-        facts_.linear = LinearPart(layer_);
-        facts_.constant = ConstantPart(layer_);
-      }
+    const RoleNames& roles = facts_.shapes.roles.names;
+    facts_.biases = std::any_of(roles.begin(), roles.end(),
+                                [](const auto& role) { return role.first.ends_with("_bias"); });
+    if (facts_.biases || facts_.shapes.residual) {
+      facts_.linear = LinearPart(layer_);
+      facts_.constant = ConstantPart(layer_);
     }
     return absl::OkStatus();
   }

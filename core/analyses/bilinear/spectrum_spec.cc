@@ -29,8 +29,9 @@ void AddOutputs(SpecOf<SpectrumParams>& spec) {
               "largest |lambda| over all random rotations; with draws")
       .Output("p_values", "[C, k]", "",
               "(1 + draws whose largest |lambda| reaches it) / (1 + draws); with draws")
-      .Output("linear", "[C, d]", "logit", "linear part in the embedding; with biases")
-      .Output("constant", "[C]", "logit", "constant part; with biases")
+      .Output("linear", "[C, d]", "logit",
+              "linear part in the embedding; with biases or a residual block")
+      .Output("constant", "[C]", "logit", "constant part; with biases or a residual block")
       .Output("contributions_mean", "[C, k]", "logit", "mean of lambda_j (v_j . x)^2; with data")
       .Output("firing_frequency", "[C, k]", "fraction",
               "of samples with |contribution| > 0.01; with data")
@@ -81,7 +82,8 @@ SpecOf<SpectrumParams> SpectrumSpec() {
              "random rotations of L and R that say which eigenvalues are more than chance; null: "
              "20, or 0 when "
              "C d^3 > 1e9")
-      .Param("layer", &P::layer, {.min = -1, .max = 4096}, "block, from 0; -1 is the last")
+      .Param("layer", &P::layer, {.min = -1, .max = 4096},
+             "number of the block in the tensors' names; -1 is the last")
       .Param("rows", &P::rows, {.min = 0, .count_max = 65536}, "outputs to analyse; empty: all")
       .Param(
           "image_shape", &P::image_shape, {.min = 1, .max = 65536, .count_max = 3},

@@ -20,7 +20,8 @@ BilinearLayer H1() {
           .right_bias = {},
           .embed = {},
           .directions = Matrix({{1, 0, 0}, {1, -1, 2}}),
-          .constant = at::zeros({2}, at::kDouble)};
+          .constant = at::zeros({2}, at::kDouble),
+          .skip = {}};
 }
 
 // A random layer with everything: d = 7, m = 5, n = 9, C = 4.
@@ -34,7 +35,8 @@ BilinearLayer RandomLayer() {
           .right_bias = normal({5}),
           .embed = normal({7, 9}),
           .directions = normal({4, 5}),
-          .constant = normal({4})};
+          .constant = normal({4}),
+          .skip = {}};
 }
 
 TEST(Interaction, HandCase) {
@@ -82,7 +84,8 @@ TEST(Biases, HandCase) {
                             .right_bias = Vector({3}),
                             .embed = {},
                             .directions = Matrix({{1}}),
-                            .constant = Vector({0})};
+                            .constant = Vector({0}),
+                            .skip = {}};
   EXPECT_TRUE(at::equal(Interaction(layer.directions, layer.left, layer.right),
                         at::ones({1, 1, 1}, at::kDouble)));
   EXPECT_TRUE(at::equal(LinearPart(layer), Matrix({{5}})));
@@ -90,8 +93,25 @@ TEST(Biases, HandCase) {
   EXPECT_TRUE(at::equal(Outputs(layer, Matrix({{1}, {-2}})), Matrix({{12}, {0}})));
 }
 
+// A residual block of one neuron: y = 2 (z + (z + 2)(z + 3)) = 2 z^2 + 12 z + 12.
+TEST(Residual, HandCase) {
+  const BilinearLayer layer{.left = Matrix({{1}}),
+                            .right = Matrix({{1}}),
+                            .left_bias = Vector({2}),
+                            .right_bias = Vector({3}),
+                            .embed = {},
+                            .directions = Matrix({{2}}),
+                            .constant = Vector({0}),
+                            .skip = Matrix({{2}})};
+  EXPECT_TRUE(layer.has_linear_part());
+  EXPECT_TRUE(at::equal(LinearPart(layer), Matrix({{12}})));
+  EXPECT_TRUE(at::equal(ConstantPart(layer), Vector({12})));
+  EXPECT_TRUE(at::equal(Outputs(layer, Matrix({{1}, {-2}})), Matrix({{26}, {-4}})));
+}
+
 TEST(Biases, QuadraticLinearAndConstantPartsAddUpToTheOutput) {
-  const BilinearLayer layer = RandomLayer();
+  BilinearLayer layer = RandomLayer();
+  layer.skip = RandomNormal({.seed = 13}, {4, 7});
   const at::Tensor x = RandomNormal({.seed = 12}, {6, 9});
   const at::Tensor z = Embed(layer, x);
   const at::Tensor q = Interaction(layer.directions, layer.left, layer.right);

@@ -28,7 +28,7 @@ absl::StatusOr<std::vector<v1::Analysis>> FindAnalyses(Cli& cli, const Args& arg
     ASSIGN_OR_RETURN(Client * client, cli.client(args));
     if (!args.Has("for")) return client->ListAnalyses();
     ASSIGN_OR_RETURN(std::vector<std::string> refs,
-                     PushIfPath(cli, *client, args.Get("for"), v1::MODEL, /*list=*/false));
+                     PushIfPath(cli, *client, args.Get("for"), /*list=*/false, {}));
     return client->ListAnalyses(refs[0]);
   }
   if (args.Has("for")) return UsageError("--for asks a server; leave out --local");

@@ -127,6 +127,7 @@ absl::StatusOr<ExitCode> Show(Cli& cli, const Args& args, v1::ArtifactKind kind)
   if (json.contains("architecture")) add("architecture", json["architecture"].dump());
   add("labels", absl::StrJoin(artifact.labels(), " ", absl::PairFormatter("=")));
   add("roles", absl::StrJoin(artifact.roles(), " ", absl::PairFormatter("=")));
+  for (const std::string& note : artifact.notes()) add("note", note);
   for (const v1::ArtifactFile& file : artifact.files()) {
     add("file", absl::StrCat(file.name(), "  ", BytesText(file.blob().size()), "  sha256 ",
                              file.blob().sha256()));
@@ -151,12 +152,12 @@ absl::StatusOr<ExitCode> Tensors(Cli& cli, const Args& args) {
   const std::string& ref = args.positionals()[0];
   absl::StatusOr<std::vector<v1::Tensor>> tensors = client->ListTensors(ref);
   if (!tensors.ok()) return ExplainNotFound(tensors.status(), ref);
-  TextTable table{.columns = {"TENSOR", "DTYPE", "SHAPE", "FILE"}, .rows = {}};
+  TextTable table{.columns = {"TENSOR", "DTYPE", "SHAPE", "FILE", "ALIAS OF"}, .rows = {}};
   Json json = Json::array();
   for (const v1::Tensor& tensor : *tensors) {
     table.rows.push_back({tensor.name(), tensor.dtype(),
                           absl::StrCat("[", absl::StrJoin(tensor.shape(), ", "), "]"),
-                          tensor.file()});
+                          tensor.file(), tensor.alias_of()});
     ASSIGN_OR_RETURN(json.emplace_back(), MessageToJson(tensor));
   }
   Print(cli.console.out(), format, table, json);

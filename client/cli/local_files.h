@@ -22,17 +22,25 @@ struct LocalFile {
 struct LocalArtifact {
   std::string name;              // from the path, for those who give none
   std::vector<LocalFile> files;  // by name
+  // Sentences: what was chosen among what lies there, and what was left out.
+  std::vector<std::string> notes;
 };
 
 // The name of the artifact that a path suggests: that of a Hugging Face model, a telling file or
 // folder name, in the letters that names may have.
 std::string SuggestName(const std::string& path);
 
+// Whether a path is a file of tensors that is no result of ours.
+bool IsTensorFile(const std::string& path);
+// Whether a folder holds one.
+bool HoldsTensors(const std::string& folder);
+
 // A file is model.safetensors (data.safetensors of a DATASET) whatever it is called, so that a copy
-// of it is the same work; STEM.names.json beside it becomes names.json. Of a folder: the shards
-// that its model.safetensors.index.json names, else every *.safetensors, and config.json and
-// names.json where they are (a DATASET has only the last). Symbolic links are followed, as in the
-// cache of Hugging Face, whose folders models--ORG--NAME give the name ORG/NAME. NOT_FOUND or
+// of it is the same work; STEM.names.json beside it becomes names.json. Of a folder: the files of
+// tensors that ReadTensorFiles reads, with the index if it is used, config.json and names.json
+// where they are (a DATASET has only the last). The root of a model in the cache of Hugging Face
+// stands for the revision of refs/main; its folders models--ORG--NAME give the name ORG/NAME.
+// Symbolic links are followed. The arrays of a result of ours are no model. NOT_FOUND or
 // INVALID_ARGUMENT that names the path.
 absl::StatusOr<LocalArtifact> FindFiles(const std::string& path, v1::ArtifactKind kind);
 

@@ -2,13 +2,16 @@
 
 #include <fcntl.h>
 
+#include <iterator>
 #include <map>
+#include <set>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "client/cli/describe.h"
 #include "client/cli/local_files.h"
 #include "client/cli/out_folder.h"
+#include "client/cli/push.h"
 #include "client/cli/results.h"
 #include "client/cli/series.h"
 #include "core/artifact/resolve.h"
@@ -27,8 +30,11 @@ struct Inputs {
   std::map<std::string, std::string> blob_paths;  // by SHA-256
 };
 
+// `notes` gets what there is to say about the files.
 absl::StatusOr<GivenArtifact> Resolve(const std::string& path, ArtifactKind kind,
-                                      std::map<std::string, std::string>& blob_paths) {
+                                      const std::map<std::string, std::string>& roles,
+                                      std::map<std::string, std::string>& blob_paths,
+                                      std::vector<std::string>& notes) {
   ASSIGN_OR_RETURN(LocalArtifact local, FindFiles(path, ToProto(kind)));
   GivenArtifact artifact{.label = path, .kind = kind, .files = {}, .header = {}, .digest = ""};
   std::vector<SourceFile> sources;
@@ -39,18 +45,21 @@ absl::StatusOr<GivenArtifact> Resolve(const std::string& path, ArtifactKind kind
     sources.push_back(
         {file.name, digest.sha256, [from = file.path] { return OpenFile(from, O_RDONLY); }});
   }
-  absl::StatusOr<ResolvedArtifact> resolved = ResolveArtifact(kind, sources, {});
+  absl::StatusOr<ResolvedArtifact> resolved = ResolveArtifact(kind, sources, roles);
   if (!resolved.ok()) {
     return absl::Status(resolved.status().code(),
                         absl::StrCat(path, ": ", resolved.status().message()));
   }
+  notes = std::move(local.notes);
+  std::move(resolved->notes.begin(), resolved->notes.end(), std::back_inserter(notes));
   artifact.header = std::move(resolved->header);
   artifact.digest = std::move(resolved->digest);
   return artifact;
 }
 
-absl::StatusOr<Inputs> ResolveAll(const LocalRun& run) {
+absl::StatusOr<Inputs> ResolveAll(Cli& cli, const LocalRun& run) {
   Inputs inputs;
+  std::set<std::string> said;
   for (const auto& [name, path] : run.inputs) {
     if (!IsPath(path)) {
       return absl::InvalidArgumentError(absl::StrCat(
@@ -58,11 +67,16 @@ absl::StatusOr<Inputs> ResolveAll(const LocalRun& run) {
     }
     const InputSpec* input = run.spec.FindInput(name);
     const ArtifactKind kind = input == nullptr ? ArtifactKind::kModel : input->kind;
+    const auto mapped = run.roles.find(name);
+    const auto roles =
+        mapped == run.roles.end() ? std::map<std::string, std::string>() : mapped->second;
     const bool list = input != nullptr && input->options.list;
     ASSIGN_OR_RETURN(std::vector<SeriesModel> series, FindSeries(path, ToProto(kind), list));
     for (const SeriesModel& model : series) {
+      std::vector<std::string> notes;
       ASSIGN_OR_RETURN(inputs.given[name].emplace_back(),
-                       Resolve(model.path, kind, inputs.blob_paths));
+                       Resolve(model.path, kind, roles, inputs.blob_paths, notes));
+      SayNotes(cli, notes, said);
     }
   }
   return inputs;
@@ -107,7 +121,7 @@ ExitCode ReportFailure(Cli& cli, const RunOutcome& outcome, const std::string& m
 }  // namespace
 
 absl::StatusOr<ExitCode> RunLocally(Cli& cli, const LocalRun& run) {
-  ASSIGN_OR_RETURN(Inputs inputs, ResolveAll(run));
+  ASSIGN_OR_RETURN(Inputs inputs, ResolveAll(cli, run));
   ASSIGN_OR_RETURN(PreparedJob job, PrepareJob(run.spec, run.params, run.seed, inputs.given));
   for (const std::string& note : job.plan.notes) cli.console.Say(note);
   ASSIGN_OR_RETURN(OutFolder out, OutFolder::Make(run.out));

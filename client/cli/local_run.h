@@ -2,6 +2,7 @@
 #ifndef RADIOGRAPH_CLIENT_CLI_LOCAL_RUN_H_
 #define RADIOGRAPH_CLIENT_CLI_LOCAL_RUN_H_
 
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,9 +15,13 @@
 
 namespace radiograph::cli {
 
+// Of a DATASET given as a path: input -> role -> tensor.
+using InputRoles = std::map<std::string, std::map<std::string, std::string>>;
+
 struct LocalRun {
   const Spec& spec;
   std::vector<std::pair<std::string, std::string>> inputs;  // name, path
+  InputRoles roles;
   const Json& params;
   int64_t seed = 0;
   int64_t threads = 0;  // 0: the usable cores

@@ -22,8 +22,10 @@ absl::Status ExplainNotFound(const absl::Status& status, const std::string& name
   return absl::NotFoundError(absl::StrCat(status.message(), "; for the path write ./", name));
 }
 
+namespace {
+
 absl::StatusOr<v1::Artifact> Push(Cli& cli, Client& client, const std::string& path,
-                                  const PushOptions& options) {
+                                  const PushOptions& options, std::set<std::string>& said) {
   ASSIGN_OR_RETURN(LocalArtifact local, FindFiles(path, options.kind));
   std::vector<std::string> paths;
   for (const LocalFile& file : local.files) paths.push_back(file.path);
@@ -47,31 +49,40 @@ absl::StatusOr<v1::Artifact> Push(Cli& cli, Client& client, const std::string& p
   }
   cli.console.Say(
       absl::StrCat(path, " is ", v1::ArtifactKind_Name(options.kind), " ", RefOf(*artifact)));
+  SayNotes(cli, local.notes, said);
+  SayNotes(cli, {artifact->notes().begin(), artifact->notes().end()}, said);
   return artifact;
+}
+
+}  // namespace
+
+void SayNotes(Cli& cli, const std::vector<std::string>& notes, std::set<std::string>& said) {
+  for (const std::string& note : notes) {
+    if (said.insert(note).second) cli.console.Say(absl::StrCat("  ", note));
+  }
 }
 
 absl::StatusOr<std::vector<v1::Artifact>> PushAll(Cli& cli, Client& client, const std::string& path,
                                                   bool list, const PushOptions& options) {
   ASSIGN_OR_RETURN(std::vector<SeriesModel> series, FindSeries(path, options.kind, list));
   std::vector<v1::Artifact> artifacts;
+  std::set<std::string> said;
   for (const SeriesModel& model : series) {
     PushOptions one = options;
     if (model.step.has_value()) {
       if (one.name.empty()) one.name = SeriesName(path);
       one.labels["step"] = absl::StrCat(*model.step);
     }
-    ASSIGN_OR_RETURN(artifacts.emplace_back(), Push(cli, client, model.path, one));
+    ASSIGN_OR_RETURN(artifacts.emplace_back(), Push(cli, client, model.path, one, said));
   }
   return artifacts;
 }
 
 absl::StatusOr<std::vector<std::string>> PushIfPath(Cli& cli, Client& client,
-                                                    const std::string& ref, v1::ArtifactKind kind,
-                                                    bool list) {
+                                                    const std::string& ref, bool list,
+                                                    const PushOptions& options) {
   if (!IsPath(ref)) return std::vector<std::string>{ref};
-  ASSIGN_OR_RETURN(
-      std::vector<v1::Artifact> artifacts,
-      PushAll(cli, client, ref, list, {.kind = kind, .name = "", .labels = {}, .roles = {}}));
+  ASSIGN_OR_RETURN(std::vector<v1::Artifact> artifacts, PushAll(cli, client, ref, list, options));
   std::vector<std::string> refs;
   for (const v1::Artifact& artifact : artifacts) refs.push_back(RefOf(artifact));
   return refs;

@@ -3,6 +3,7 @@
 #define RADIOGRAPH_CLIENT_CLI_PUSH_H_
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -15,24 +16,25 @@ namespace radiograph::cli {
 
 struct PushOptions {
   v1::ArtifactKind kind = v1::MODEL;
-  std::string name;  // empty: from the path
-  std::map<std::string, std::string> labels, roles;
+  std::string name = {};  // empty: from the path
+  std::map<std::string, std::string> labels = {}, roles = {};
 };
 
-// Uploads what the server lacks of the files behind `path`, registers them and says so.
-absl::StatusOr<v1::Artifact> Push(Cli& cli, Client& client, const std::string& path,
-                                  const PushOptions& options);
-
-// Push of what FindSeries finds: the models of a series become versions of one artifact, in their
-// order and with their step as label `step`.
+// Uploads what the server lacks of the files behind `path`, registers them and says so, with the
+// notes about them. Of what FindSeries finds, the models of a series become versions of one
+// artifact, in their order and with their step as label `step`.
 absl::StatusOr<std::vector<v1::Artifact>> PushAll(Cli& cli, Client& client, const std::string& path,
                                                   bool list, const PushOptions& options);
 
 // REFs that the server understands: "NAME@VERSION" of what a path stands for, which is pushed; all
 // else as it is.
 absl::StatusOr<std::vector<std::string>> PushIfPath(Cli& cli, Client& client,
-                                                    const std::string& ref, v1::ArtifactKind kind,
-                                                    bool list);
+                                                    const std::string& ref, bool list,
+                                                    const PushOptions& options);
+
+// Says those notes that are not among `said`, and adds them to it: many models of a series have the
+// same.
+void SayNotes(Cli& cli, const std::vector<std::string>& notes, std::set<std::string>& said);
 
 // "NAME@VERSION", "job:ID/OUTPUT"
 std::string RefOf(const v1::Artifact& artifact);

@@ -1,4 +1,5 @@
 // radiograph run
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/ascii.h"
@@ -8,6 +9,7 @@
 #include "client/cli/cli.h"
 #include "client/cli/describe.h"
 #include "client/cli/job_text.h"
+#include "client/cli/local_files.h"
 #include "client/cli/local_run.h"
 #include "client/cli/output.h"
 #include "client/cli/params.h"
@@ -83,6 +85,42 @@ absl::StatusOr<const v1::AnalysisInput*> FindInput(const v1::Analysis& analysis,
                    "; nearest: ", absl::StrJoin(NearestNames(name, names), ", ")));
 }
 
+// --role INPUT.ROLE=TENSOR: for data that is given as a path; an artifact has its roles already.
+absl::StatusOr<InputRoles> RolesOf(const Args& args, const v1::Analysis& analysis,
+                                   const Pairs& inputs) {
+  InputRoles roles;
+  ASSIGN_OR_RETURN(const Pairs given, args.Pairs("role"));
+  for (const auto& [key, tensor] : given) {
+    const size_t dot = key.find('.');
+    if (dot == 0 || dot == key.npos || dot + 1 == key.size() || tensor.empty()) {
+      return UsageError(absl::StrCat("--role ", key, "=", tensor,
+                                     " is not INPUT.ROLE=TENSOR, as in data.inputs=images"));
+    }
+    const std::string name = key.substr(0, dot), role = key.substr(dot + 1);
+    ASSIGN_OR_RETURN(const v1::AnalysisInput* input, FindInput(analysis, name));
+    const std::string flag = absl::StrCat("--role ", key, "=", tensor);
+    if (input->kind() != v1::DATASET) {
+      return UsageError(absl::StrCat(flag, ": inputs.", name, " is a ",
+                                     v1::ArtifactKind_Name(input->kind()),
+                                     "; --role names the tensors of a DATASET"));
+    }
+    const auto of_input = std::find_if(inputs.begin(), inputs.end(),
+                                       [&](const auto& pair) { return pair.first == name; });
+    if (of_input == inputs.end()) {
+      return UsageError(absl::StrCat(flag, ": there is no --input ", name, "=PATH"));
+    }
+    if (!IsPath(of_input->second)) {
+      return UsageError(absl::StrCat(flag, ": ", of_input->second,
+                                     " is an artifact, whose roles were given when it was pushed "
+                                     "(data push --role); --role is for a path"));
+    }
+    if (!roles[name].emplace(role, tensor).second) {
+      return UsageError(absl::StrCat("--role ", key, " is given twice"));
+    }
+  }
+  return roles;
+}
+
 absl::StatusOr<ExitCode> RunLocal(Cli& cli, const Args& args, Format format) {
   if (format == Format::kName) return UsageError("-o name names a job; --local makes none");
   ASSIGN_OR_RETURN(const Spec* spec, FindSpec(args.positionals()[0]));
@@ -90,8 +128,13 @@ absl::StatusOr<ExitCode> RunLocal(Cli& cli, const Args& args, Format format) {
   ASSIGN_OR_RETURN(Pairs inputs, args.Pairs("input"));
   for (const auto& [name, path] : inputs) RETURN_IF_ERROR(FindInput(analysis, name).status());
   ASSIGN_OR_RETURN(Json params, ReadParams(analysis, args));
-  LocalRun run{
-      .spec = *spec, .inputs = inputs, .params = params, .out = args.Get("out"), .format = format};
+  LocalRun run{.spec = *spec,
+               .inputs = inputs,
+               .roles = {},
+               .params = params,
+               .out = args.Get("out"),
+               .format = format};
+  ASSIGN_OR_RETURN(run.roles, RolesOf(args, analysis, inputs));
   ASSIGN_OR_RETURN(run.seed, args.Integer("seed", 0, 0, kSeedMax));
   ASSIGN_OR_RETURN(run.threads, args.Integer("threads", 0, 0, 4096));
   return RunLocally(cli, run);
@@ -113,10 +156,12 @@ absl::StatusOr<v1::CreateJobRequest> MakeRequest(Cli& cli, Client& client, const
   ASSIGN_OR_RETURN(Json params, ReadParams(analysis, args));
   RETURN_IF_ERROR(JsonToMessage(params, request.mutable_params()));
   for (const auto& [name, ref] : inputs) RETURN_IF_ERROR(FindInput(analysis, name).status());
+  ASSIGN_OR_RETURN(InputRoles roles, RolesOf(args, analysis, inputs));
   for (const auto& [name, ref] : inputs) {
     ASSIGN_OR_RETURN(const v1::AnalysisInput* input, FindInput(analysis, name));
-    ASSIGN_OR_RETURN(std::vector<std::string> refs,
-                     PushIfPath(cli, client, ref, input->kind(), input->list()));
+    ASSIGN_OR_RETURN(
+        std::vector<std::string> refs,
+        PushIfPath(cli, client, ref, input->list(), {.kind = input->kind(), .roles = roles[name]}));
     for (std::string& one : refs) {
       (*request.mutable_inputs())[name].add_refs(std::move(one));
     }
@@ -183,7 +228,10 @@ absl::StatusOr<ExitCode> Run(Cli& cli, const Args& args) {
 std::string Details(Cli&, const Args& args) {
   if (args.positionals().empty()) {
     return "radiograph run ANALYSIS --help tells the inputs and parameters of an analysis;\n"
-           "radiograph analyses ls lists what there is.\n";
+           "radiograph analyses ls lists what there is.\n"
+           "Models and data are safetensors files. From numpy, data is made so:\n"
+           "  from safetensors.numpy import save_file\n"
+           "  save_file({\"inputs\": x, \"labels\": y}, \"data.safetensors\")\n";
   }
   absl::StatusOr<const Spec*> spec = FindSpec(args.positionals()[0]);
   if (!spec.ok()) return absl::StrCat(spec.status().message(), "\n");
@@ -205,6 +253,11 @@ Command RunCommand() {
           {{.name = "input",
             .value = "NAME=REF",
             .help = "what to look at; REF is a path or an artifact",
+            .repeated = true},
+           {.name = "role",
+            .value = "INPUT.ROLE=TENSOR",
+            .help = "which tensor of a data file plays a role that isn't its name: "
+                    "data.inputs=images",
             .repeated = true},
            {.name = "param",
             .value = "NAME=VALUE",

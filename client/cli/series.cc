@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "client/cli/local_files.h"
+#include "core/artifact/tensor_files.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "core/safetensors/header.h"
@@ -27,11 +28,6 @@ constexpr size_t kDigitsMax = 18;  // of a number in a name: they fit 64 bits
 bool IsGlob(const std::string& path) {
   std::error_code ignored;
   return path.find_first_of("*?[") != path.npos && !fs::exists(path, ignored);
-}
-
-bool IsTensorFile(const fs::path& path) {
-  std::error_code ignored;
-  return path.extension() == ".safetensors" && fs::is_regular_file(path, ignored);
 }
 
 // What lies in a folder, by name.
@@ -64,7 +60,7 @@ absl::StatusOr<bool> ShareTensors(const std::vector<std::string>& files) {
   for (const std::string& file : files) {
     ASSIGN_OR_RETURN(safetensors::Header header, HeaderOf(file));
     for (const safetensors::TensorInfo& tensor : header.tensors) {
-      if (!names.insert(tensor.name).second) return true;
+      if (tensor.same_as.empty() && !names.insert(tensor.name).second) return true;
     }
   }
   return false;
@@ -89,7 +85,7 @@ absl::StatusOr<std::vector<std::string>> Matches(const std::string& pattern) {
 // Of a folder that is no model itself; else empty.
 absl::StatusOr<std::vector<std::string>> ModelsIn(const fs::path& folder) {
   std::error_code ignored;
-  for (const char* sign : {"model.safetensors.index.json", "config.json"}) {
+  for (const char* sign : {kIndexFile, kConfigFile, "model.safetensors"}) {
     if (fs::exists(folder / sign, ignored)) return std::vector<std::string>();
   }
   ASSIGN_OR_RETURN(std::vector<std::string> files, TensorFiles(folder.string()));
@@ -98,12 +94,7 @@ absl::StatusOr<std::vector<std::string>> ModelsIn(const fs::path& folder) {
     return share ? files : std::vector<std::string>();
   }
   ASSIGN_OR_RETURN(std::vector<std::string> folders, Entries(folder));
-  std::erase_if(folders, [](const std::string& path) {
-    std::error_code unreadable;
-    if (!fs::is_directory(path, unreadable)) return true;
-    const absl::StatusOr<std::vector<std::string>> inside = TensorFiles(path);
-    return !inside.ok() || inside->empty();
-  });
+  std::erase_if(folders, [](const std::string& path) { return !HoldsTensors(path); });
   return folders;
 }
 

@@ -110,7 +110,9 @@ TEST_F(SeriesTest, OneModelIsNoSeries) {
   Write("said/a-1.safetensors");
   Write("said/a-2.safetensors");
   ASSERT_OK(WriteFile(Path("said/config.json"), "{}"));
-  for (const char* path : {"one", "one/model.safetensors", "shards", "said"}) {
+  Write("whole/model.safetensors");
+  Write("whole/checkpoint-2.safetensors");
+  for (const char* path : {"one", "one/model.safetensors", "shards", "said", "whole"}) {
     EXPECT_THAT(*Find(path), ElementsAre(path));
     EXPECT_THAT(*Find(path, /*list=*/false), ElementsAre(path));
   }

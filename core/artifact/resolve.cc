@@ -120,8 +120,7 @@ absl::StatusOr<ResolvedArtifact> ResolveArtifact(ArtifactKind kind,
     artifact.file_of = std::move(tensors.file_of);
     artifact.header.roles = roles;
   }
-  ASSIGN_OR_RETURN(artifact.digest,
-                   InputDigest(std::move(blobs), artifact.header.architecture, roles));
+  ASSIGN_OR_RETURN(artifact.digest, InputDigest(std::move(blobs), roles));
   return artifact;
 }
 

@@ -67,6 +67,7 @@ class Reader {
       if (index.ok()) {
         index_ = *std::move(index);
       } else {
+        index_unused_ = true;
         Note(absl::StrCat(
             kIndexFile, " was not understood and is passed over: ", index.status().message(), "."));
       }
@@ -89,6 +90,7 @@ class Reader {
                         ", which does not name it, is passed over",
                         by_index ? " with the shards that it names." : "."));
       index_.reset();
+      index_unused_ = true;
       named = {kWhole};
     } else if (!by_index) {
       named.clear();  // all files are read
@@ -205,12 +207,15 @@ class Reader {
 
   void NotePassedOver() {
     for (const SourceFile* file : passed_over_) result_.passed_over.push_back(file->name);
-    if (result_.passed_over.empty()) return;
-    Note(absl::StrCat("Files that were passed over: ", SomeOf(result_.passed_over), "."));
+    if (!result_.passed_over.empty()) {
+      Note(absl::StrCat("Files that were passed over: ", SomeOf(result_.passed_over), "."));
+    }
+    if (index_unused_) result_.passed_over.push_back(kIndexFile);
   }
 
   const absl::Span<const SourceFile> files_;
   std::optional<WeightMap> index_;
+  bool index_unused_ = false;
   std::vector<const SourceFile*> taken_, passed_over_;
   std::vector<safetensors::Header> headers_;  // of taken_
   std::set<std::string> named_files_missing_;

@@ -30,7 +30,7 @@ struct TensorFiles {
   std::vector<safetensors::TensorInfo> tensors;  // of all files that are read, by name
   std::map<std::string, std::string> file_of;    // tensor -> file
   std::vector<std::string> missing;              // tensors that the index names and no file holds
-  std::vector<std::string> passed_over;          // files of tensors that are not read
+  std::vector<std::string> passed_over;          // files that are not read, the index too
   std::vector<std::string> notes;                // sentences: what was left out, and why
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/digest.h"
@@ -11,11 +12,10 @@
 namespace radiograph {
 
 absl::StatusOr<std::string> InputDigest(std::vector<NamedBlob> files,
-                                        const Architecture& architecture,
                                         const std::map<std::string, std::string>& roles) {
   std::sort(files.begin(), files.end(),
             [](const NamedBlob& a, const NamedBlob& b) { return a.name < b.name; });
-  Json json = {{"architecture", architecture.ToJson()}, {"files", Json::array()}};
+  Json json = {{"files", Json::array()}};
   for (size_t i = 0; i < files.size(); ++i) {
     if (i > 0 && files[i].name == files[i - 1].name) {
       return absl::InvalidArgumentError(
@@ -29,12 +29,22 @@ absl::StatusOr<std::string> InputDigest(std::vector<NamedBlob> files,
 }
 
 absl::StatusOr<std::string> CacheKey(const Spec& spec, const ParamValues& params,
-                                     const std::map<std::string, std::vector<std::string>>& inputs,
-                                     int64_t seed) {
+                                     const InputIdentities& inputs, int64_t seed) {
+  Json identities = Json::object();
+  for (const auto& [name, artifacts] : inputs) {
+    identities[name] = Json::array();
+    for (const InputIdentity& artifact : artifacts) {
+      Json identity = {{"digest", artifact.digest}};
+      if (artifact.architecture.has_value()) {
+        identity["architecture"] = artifact.architecture->ToJson();
+      }
+      identities[name].push_back(std::move(identity));
+    }
+  }
   Json json = {{"analysis", spec.name()},
                {"version", spec.version()},
                {"params", ToJson(params)},
-               {"inputs", inputs},
+               {"inputs", std::move(identities)},
                {"seed", seed}};
   ASSIGN_OR_RETURN(std::string text, CanonicalJson(json));
   return Sha256Hex(text);

@@ -4,6 +4,7 @@
 #define RADIOGRAPH_CORE_CATALOG_CACHE_KEY_H_
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,18 +20,25 @@ struct NamedBlob {
   std::string sha256;  // of its bytes
 };
 
-// SHA-256 of the canonical JSON of {"architecture": ..., "files": [[name, sha256], ...] sorted by
-// name}. `roles` of a DATASET stand beside them as "roles" when there are any. Names, times, labels
-// and aliases of artifacts are not in it.
+// SHA-256 of the canonical JSON of {"files": [[name, sha256], ...] sorted by name}. `roles` of a
+// DATASET stand beside them as "roles" when there are any. Names, times, labels and aliases of
+// artifacts are not in it, nor how a MODEL is read: its digest stays when Radiograph learns to read
+// its kind.
 absl::StatusOr<std::string> InputDigest(std::vector<NamedBlob> files,
-                                        const Architecture& architecture,
                                         const std::map<std::string, std::string>& roles);
 
-// SHA-256 of the canonical JSON of {"analysis", "inputs": {name: [digest, ...]}, "params", "seed",
-// "version"}. Parameters have their defaults filled in.
+// What one artifact given to an input brings into a cache key.
+struct InputIdentity {
+  std::string digest;                        // InputDigest
+  std::optional<Architecture> architecture;  // of a MODEL: how it is read today
+};
+using InputIdentities = std::map<std::string, std::vector<InputIdentity>>;
+
+// SHA-256 of the canonical JSON of {"analysis", "inputs": {name: [{"architecture", "digest"},
+// ...]}, "params", "seed", "version"}. Parameters have their defaults filled in; only a MODEL has
+// an "architecture".
 absl::StatusOr<std::string> CacheKey(const Spec& spec, const ParamValues& params,
-                                     const std::map<std::string, std::vector<std::string>>& inputs,
-                                     int64_t seed);
+                                     const InputIdentities& inputs, int64_t seed);
 
 }  // namespace radiograph
 

@@ -106,6 +106,7 @@ absl::StatusOr<Artifact> LoadArtifact(const std::string& folder, const JobInput&
     ASSIGN_OR_RETURN(artifact.files[file.name], safetensors::MappedTensors::Open(path, file.name));
   }
   artifact.header.tensors = std::move(tensors.tensors);
+  artifact.header.missing = std::move(tensors.missing);
   artifact.file_of = std::move(tensors.file_of);
   return artifact;
 }

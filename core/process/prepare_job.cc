@@ -62,20 +62,24 @@ absl::StatusOr<PreparedJob> PrepareJob(const Spec& spec, const Json& params, int
                  .seed = seed,
                  .inputs = {}};
   Headers headers;
-  std::map<std::string, std::vector<std::string>> digests;
+  InputIdentities identities;
   for (const auto& [name, artifacts] : inputs) {
     for (const GivenArtifact& artifact : artifacts) {
       job.request.inputs[name].push_back(ToJobInput(artifact));
       headers.inputs[name].push_back(artifact.header);
-      digests[name].push_back(artifact.digest);
+      InputIdentity& identity = identities[name].emplace_back();
+      identity.digest = artifact.digest;
+      if (artifact.kind == ArtifactKind::kModel) {
+        identity.architecture = artifact.header.architecture;
+      }
     }
   }
   ASSIGN_OR_RETURN(job.plan, spec.MakePlan(job.request.params, headers));
   job.request.planned_memory_bytes = job.plan.memory_bytes;
-  job.request.memory_help = absl::StrCat(
-      job.plan.memory_help.empty() ? "smaller inputs" : job.plan.memory_help,
-      ", or a worker with more memory, would help");
-  ASSIGN_OR_RETURN(job.cache_key, CacheKey(spec, job.request.params, digests, seed));
+  job.request.memory_help =
+      absl::StrCat(job.plan.memory_help.empty() ? "smaller inputs" : job.plan.memory_help,
+                   ", or a worker with more memory, would help");
+  ASSIGN_OR_RETURN(job.cache_key, CacheKey(spec, job.request.params, identities, seed));
   return job;
 }
 

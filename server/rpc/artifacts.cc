@@ -47,6 +47,11 @@ absl::Status CheckUploaded(Store& store, const std::string& tenant,
   return WithReason(status, "BLOBS_MISSING");
 }
 
+void SetArchitecture(const ResolvedArtifact& resolved, v1::Artifact& artifact) {
+  if (artifact.kind() != v1::MODEL) return;
+  *artifact.mutable_architecture() = StructOfJson(resolved.header.architecture.ToJson());
+}
+
 }  // namespace
 
 void CheckLabels(const google::protobuf::Map<std::string, std::string>& labels,
@@ -84,11 +89,28 @@ absl::StatusOr<v1::Artifact> CreateArtifact(Store& store, const std::string& ten
   *artifact.mutable_roles() = request.roles();
   ASSIGN_OR_RETURN(const ResolvedArtifact resolved, Resolve(*store.blobs, artifact));
   artifact.set_digest(resolved.digest);
-  if (request.kind() == v1::MODEL) {
-    *artifact.mutable_architecture() = StructOfJson(resolved.header.architecture.ToJson());
+  SetArchitecture(resolved, artifact);
+  if (!request.validate_only()) {
+    ASSIGN_OR_RETURN(artifact, store.catalogue.Create(tenant, std::move(artifact)));
+    SetArchitecture(resolved, artifact);  // it may be one of before
   }
-  if (request.validate_only()) return artifact;
-  return store.catalogue.Create(tenant, std::move(artifact));
+  artifact.mutable_notes()->Assign(resolved.notes.begin(), resolved.notes.end());
+  return artifact;
+}
+
+absl::StatusOr<v1::Artifact> GetArtifact(Store& store, HeaderCache& headers,
+                                         const std::string& tenant,
+                                         const v1::GetArtifactRequest& request) {
+  ASSIGN_OR_RETURN(v1::Artifact artifact, store.catalogue.Get(tenant, request.ref()));
+  const auto resolved = headers.Get(artifact);
+  if (!resolved.ok()) {
+    artifact.add_notes(
+        absl::StrCat("Its files can't be read now: ", resolved.status().message(), "."));
+    return artifact;
+  }
+  SetArchitecture(**resolved, artifact);
+  artifact.mutable_notes()->Assign((*resolved)->notes.begin(), (*resolved)->notes.end());
+  return artifact;
 }
 
 absl::StatusOr<v1::ListTensorsResponse> ListTensors(Store& store, HeaderCache& headers,
@@ -111,6 +133,7 @@ absl::StatusOr<v1::ListTensorsResponse> ListTensors(Store& store, HeaderCache& h
     tensor->set_dtype(std::string(safetensors::DTypeName(tensors[i].dtype)));
     for (const int64_t dimension : tensors[i].shape) tensor->add_shape(dimension);
     tensor->set_file(resolved->file_of.at(tensors[i].name));
+    tensor->set_alias_of(tensors[i].same_as);
   }
   if (end < count) response.set_next_page_token(PageToken(scope, {.sequence = end}));
   return response;

@@ -29,6 +29,11 @@ void CheckLabels(const google::protobuf::Map<std::string, std::string>& labels,
 absl::StatusOr<v1::Artifact> CreateArtifact(Store& store, const std::string& tenant,
                                             const v1::CreateArtifactRequest& request);
 
+// As it is read today. Of one whose files can't be read now the notes say why.
+absl::StatusOr<v1::Artifact> GetArtifact(Store& store, HeaderCache& headers,
+                                         const std::string& tenant,
+                                         const v1::GetArtifactRequest& request);
+
 absl::StatusOr<v1::ListTensorsResponse> ListTensors(Store& store, HeaderCache& headers,
                                                     const std::string& tenant,
                                                     const v1::ListTensorsRequest& request);

@@ -34,7 +34,7 @@ absl::StatusOr<std::shared_ptr<const ResolvedArtifact>> HeaderCache::Get(
     const v1::Artifact& artifact) {
   {
     absl::MutexLock lock(&mu_);
-    auto found = by_digest_.find(artifact.digest());
+    auto found = by_digest_.find({artifact.kind(), artifact.digest()});
     if (found != by_digest_.end()) return found->second;
   }
   ASSIGN_OR_RETURN(ResolvedArtifact resolved, Resolve(*blobs_, artifact));
@@ -50,7 +50,8 @@ absl::StatusOr<std::shared_ptr<const ResolvedArtifact>> HeaderCache::Get(
     by_digest_.clear();
     tensors_ = 0;
   }
-  if (by_digest_.emplace(artifact.digest(), shared).second) tensors_ += tensors;
+  if (by_digest_.emplace(Key(artifact.kind(), artifact.digest()), shared).second)
+    tensors_ += tensors;
   return shared;
 }
 

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
@@ -27,14 +28,17 @@ class HeaderCache {
   explicit HeaderCache(BlobStore* blobs, int64_t tensors_max = 500'000)
       : blobs_(blobs), tensors_max_(tensors_max) {}
 
-  // Of an artifact that is in the catalogue. DATA_LOSS when its files no longer give its digest.
+  // Of an artifact that is in the catalogue: a MODEL as it is read today, whatever was understood
+  // when it was made. DATA_LOSS when its record's digest is not that of its files.
   absl::StatusOr<std::shared_ptr<const ResolvedArtifact>> Get(const v1::Artifact& artifact);
 
  private:
   BlobStore* const blobs_;
   const int64_t tensors_max_;  // all is dropped when there are more
   absl::Mutex mu_;
-  std::map<std::string, std::shared_ptr<const ResolvedArtifact>> by_digest_ ABSL_GUARDED_BY(mu_);
+  // The same files are read in another way as another kind.
+  using Key = std::pair<v1::ArtifactKind, std::string>;
+  std::map<Key, std::shared_ptr<const ResolvedArtifact>> by_digest_ ABSL_GUARDED_BY(mu_);
   int64_t tensors_ ABSL_GUARDED_BY(mu_) = 0;
 };
 

@@ -171,7 +171,7 @@ class ArtifactsService final : public v1::Artifacts::Service {
   grpc::Status Get(ServerContext* context, const v1::GetArtifactRequest* request,
                    v1::Artifact* response) override {
     return Answer(backend_, "Artifacts.Get", context, response, [&](const std::string& tenant) {
-      return backend_.store->catalogue.Get(tenant, request->ref());
+      return GetArtifact(*backend_.store, *backend_.headers, tenant, *request);
     });
   }
   grpc::Status List(ServerContext* context, const v1::ListArtifactsRequest* request,

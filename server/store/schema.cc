@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
+#include "server/store/input_digests.h"
 #include "server/store/job_columns.h"
 
 namespace radiograph {
@@ -222,9 +223,13 @@ constexpr char kStored[] = R"sql(
   END;
 )sql";
 
+// The input digest of an artifact is that of its files and roles alone; RenewInputDigests renews it.
+// Finished work of before stays, and is not found by its cache key any more.
+constexpr char kIdentity[] = "";
+
 // Script i leads from version i to version i + 1. A script is never changed once it has landed.
 constexpr const char* kScripts[] = {kFirst,     kTenants, kChains,  kOwners, kRetention,
-                                    kKeepsakes, kAliases, kListing, kStored};
+                                    kKeepsakes, kAliases, kListing, kStored,  kIdentity};
 static_assert(kSchemaVersion == std::size(kScripts));
 
 }  // namespace
@@ -243,6 +248,7 @@ absl::Status MigrateSchema(Connection& connection, int64_t newest) {
     RETURN_IF_ERROR(connection.Execute("BEGIN IMMEDIATE"));
     RETURN_IF_ERROR(connection.Execute(kScripts[version]));
     if (kScripts[version] == kListing) RETURN_IF_ERROR(FillJobColumns(connection));
+    if (kScripts[version] == kIdentity) RETURN_IF_ERROR(RenewInputDigests(connection));
     RETURN_IF_ERROR(
         connection.Execute(absl::StrCat("PRAGMA user_version = ", version + 1).c_str()));
     RETURN_IF_ERROR(connection.Execute("COMMIT"));

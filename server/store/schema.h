@@ -13,7 +13,7 @@ namespace radiograph {
 // version, so a stop in the middle leaves a whole version. FAILED_PRECONDITION when a newer
 // Radiograph wrote it.
 // `newest` is for tests of the way there.
-inline constexpr int64_t kSchemaVersion = 9;
+inline constexpr int64_t kSchemaVersion = 10;
 absl::Status MigrateSchema(Connection& connection, int64_t newest = kSchemaVersion);
 
 }  // namespace radiograph

@@ -21,7 +21,7 @@ constexpr char kWhole[] = "model.safetensors";
 using WeightMap = std::map<std::string, std::string>;
 
 absl::StatusOr<WeightMap> ParseIndex(absl::string_view text) {
-  ASSIGN_OR_RETURN(const Json index, ParseJson(text, {.bytes_max = kIndexBytesMax}));
+  ASSIGN_OR_RETURN(const Json index, ParseJson(text, {.bytes_max = kIndexBytesMax, .python_literals = true}));
   const auto map = index.is_object() ? index.find("weight_map") : index.end();
   if (!index.is_object() || map == index.end() || !map->is_object()) {
     return absl::InvalidArgumentError("its weight_map is missing or no object");

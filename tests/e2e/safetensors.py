@@ -7,9 +7,9 @@ import pathlib
 import struct
 
 
-def write(path, tensors, pad=True):
+def write(path, tensors, pad=True, metadata=None):
     """Writes {name: (shape, floats)} as F32; with `pad`, tensors start at multiples of 64 bytes."""
-    header, end = {}, 0
+    header, end = {"__metadata__": metadata} if metadata else {}, 0
     for name, (shape, values) in tensors.items():
         begin, end = end, end + 4 * len(values)
         assert math.prod(shape) == len(values), name

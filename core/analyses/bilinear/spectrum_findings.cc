@@ -71,10 +71,9 @@ class Findings {
         Warning("UNHEEDED_CONFIG",
                 absl::StrCat("config.json says of the model what this analysis does not compute: ",
                              absl::StrJoin(facts_.unheeded, "; "), "."),
-                {"faithfulness"},
+                {},
                 "Where one of these changes the function, eigenvalues, logits and accuracy are "
-                "those of the "
-                "model without it."));
+                "those of the model without it."));
   }
 
   // A misspelt name of an optional tensor is not an error, but it is not the model either.

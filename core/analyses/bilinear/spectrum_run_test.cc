@@ -218,6 +218,24 @@ TEST(BilinearSpectrum, AssumingBilinearIsTheFirstFinding) {
   EXPECT_THAT(result.findings.front().text, HasSubstr("silu"));
 }
 
+TEST(BilinearSpectrum, WhatConfigSaysAndNobodyHeedsIsFirstAndKeepsFaithfulnessFromGreen) {
+  const auto run = [](absl::string_view config) {
+    return RunAnalysis("bilinear.spectrum", kNoDraws,
+                       {{"model", ArtifactOf(RandomModel(), config)}});
+  };
+  for (const char* config : {R"({"normalization": "layernorm"})", R"({"residual_scale": 0.5})",
+                             R"({"d_model": 8, "mlp": {"clip": 3}})", "not JSON"}) {
+    ASSERT_OK_AND_ASSIGN(const Result result, run(config));
+    EXPECT_EQ(result.findings.front().code, "UNHEEDED_CONFIG") << config;
+    EXPECT_EQ(result.verdicts.front().value, "amber") << config;
+  }
+  for (const char* config : {"", "{}", R"({"normalization": null, "d_model": 8, "lr": 0.1})"}) {
+    ASSERT_OK_AND_ASSIGN(const Result result, run(config));
+    EXPECT_EQ(FindingOf(result, "UNHEEDED_CONFIG"), nullptr) << config;
+    EXPECT_EQ(result.verdicts.front().value, "green") << config;
+  }
+}
+
 TEST(BilinearSpectrum, BytesDoNotDependOnThreads) {
   Tensors model = RandomModel();
   model.erase("embed.weight");

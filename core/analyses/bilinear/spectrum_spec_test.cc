@@ -90,7 +90,7 @@ TEST(SpectrumSpec, RefusesWhatIsNotBilinear) {
                        AllOf(HasSubstr("gelu"), HasSubstr("assume_bilinear=true"))));
 }
 
-TEST(SpectrumSpec, NoDirectionsNamesTheAnalysisThatNeedsNone) {
+TEST(SpectrumSpec, NoDirectionsSaysWhatWouldGiveThem) {
   const auto headless = Model({Of("blocks.0.weight", {8, 6})});
   EXPECT_THAT(
       PlanOf(Json::object(), {{"model", headless}}),
@@ -166,6 +166,40 @@ TEST(SpectrumSpec, WrongDataIsNamedWithBothShapes) {
   EXPECT_THAT(
       PlanOf(Json::object(), {{"model", ImageModel()}, {"data", Data({5, 9}, {4})}}),
       StatusIs(absl::StatusCode::kInvalidArgument, AllOf(HasSubstr("[4]"), HasSubstr("[5, 9]"))));
+}
+
+TEST(SpectrumSpec, DataUnderOtherNamesIsAnsweredWithWhatIsThere) {
+  const auto answer = [](std::vector<safetensors::TensorInfo> tensors) {
+    return PlanOf(Json::object(), {{"model", ImageModel()}, {"data", {.tensors = tensors}}});
+  };
+  EXPECT_THAT(answer({Of("images", {20, 3, 3}), Of("y", {20}, safetensors::DType::kI64)}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("images F32 [20, 3, 3], y I64 [20]"),
+                             HasSubstr("say --role data.inputs=images"))));
+  EXPECT_THAT(answer({Of("y", {20})}), StatusIs(absl::StatusCode::kInvalidArgument,
+                                                HasSubstr("say --role data.inputs=TENSOR")));
+  EXPECT_THAT(answer({}), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("no tensors")));
+  EXPECT_THAT(answer({Of("inputs", {20})}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("has the shape [20]")));
+  EXPECT_THAT(answer({Of("inputs", {20, 9}), Of("labels", {20, 3})}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("class numbers, [20]"), HasSubstr("one-hot rows"))));
+}
+
+TEST(SpectrumSpec, AResidualBlockWritesAsManyNumbersAsItReads) {
+  const std::vector<safetensors::TensorInfo> wide = {Of("blocks.0.weight", {12, 6}),
+                                                     Of("head.weight", {3, 6})};
+  EXPECT_OK(PlanOf(Json::object(), {{"model", Model(wide, R"({"residual": true})")}}));
+  EXPECT_THAT(
+      PlanOf(Json::object(), {{"model", Model(ImageModel().tensors, R"({"skip": true})")}}),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("reads 6 numbers and writes 4")));
+}
+
+TEST(SpectrumSpec, AConfigThatSaysNotBilinearIsBelieved) {
+  const ArtifactHeader model = Model(ImageModel().tensors, R"({"bilinear": false})");
+  EXPECT_THAT(PlanOf(Json::object(), {{"model", model}}),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("\"bilinear\": false")));
+  EXPECT_OK(PlanOf({{"assume_bilinear", true}}, {{"model", model}}));
 }
 
 TEST(SpectrumSpec, NullDrawsDefaultToNoneWhereTheyWouldCostTooMuch) {

@@ -1,11 +1,11 @@
-// Waits of Abseil, and so the timers of gRPC, last as long as they were meant to, whatever becomes of
-// the wall clock.
+// Waits of Abseil, and so the timers of gRPC, last as long as they were meant to, whatever becomes
+// of the wall clock.
 //
-// Abseil turns each time-out into a moment of the wall clock and waits for that on a futex. When the
-// clock is set back by an hour meanwhile, the wait lasts an hour longer: gRPC 1.51 then does not try
-// its server again for an hour. And where the process is told another wall clock than the kernel's
-// (libfaketime a day back), each such moment has passed: gRPC's timer threads turn without a pause,
-// at 100 % of a processor each.
+// Abseil turns each time-out into a moment of the wall clock and waits for that on a futex. When
+// the clock is set back by an hour meanwhile, the wait lasts an hour longer: gRPC 1.51 then does
+// not try its server again for an hour. And where the process is told another wall clock than the
+// kernel's (libfaketime a day back), each such moment has passed: gRPC's timer threads turn without
+// a pause, at 100 % of a processor each.
 //
 // Abseil reaches the kernel by the C library's syscall(), and a definition in the program comes
 // before that of the library. This one turns the wait for a moment into a wait for what is left
@@ -43,9 +43,8 @@ Syscall Next() {
 timespec LeftUntil(const timespec& moment) {
   timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
-  return absl::ToTimespec(
-      std::max(absl::DurationFromTimespec(moment) - absl::DurationFromTimespec(now),
-               absl::ZeroDuration()));
+  return absl::ToTimespec(std::max(
+      absl::DurationFromTimespec(moment) - absl::DurationFromTimespec(now), absl::ZeroDuration()));
 }
 
 }  // namespace

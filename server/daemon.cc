@@ -259,6 +259,7 @@ absl::Status Daemon::StartAgent() {
   }
   ASSIGN_OR_RETURN(const std::vector<std::string> devices, FindDevices(options_.devices, compute));
   AgentOptions agent{.name = "embedded",
+                     .server = "this process",
                      .folder = absl::StrCat(options_.state, "/work"),
                      .devices = devices,
                      .threads = options_.threads,

@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "core/base/clock.h"
 #include "core/base/end_signals.h"
 #include "core/base/file.h"
 #include "core/base/flags.h"
@@ -60,7 +60,7 @@ int Main(int argc, char** argv) {
   SetMemoryPolicy();
   gpr_set_log_function(LogOfGrpc);
   const EndSignals ends;
-  const absl::Time begin = absl::Now();
+  const absl::Duration begin = SystemClock().Monotonic();
   absl::StatusOr<std::unique_ptr<Daemon>> daemon = Daemon::Start(options);
   if (!daemon.ok()) return Fail(daemon.status());
   if (absl::Status status = TellPorts(**daemon, options.port_file); !status.ok()) {
@@ -70,7 +70,7 @@ int Main(int argc, char** argv) {
       {{"grpc", (*daemon)->grpc_address()},
        {"http", (*daemon)->http_address()},
        {"state", options.state},
-       {"start_seconds", absl::ToDoubleSeconds(absl::Now() - begin)}});
+       {"start_seconds", absl::ToDoubleSeconds(SystemClock().Monotonic() - begin)}});
   if (absl::Status status = (*daemon)->StartAgent(); !status.ok()) return Fail(status);
   ends.Wait();
   (*daemon)->Drain();

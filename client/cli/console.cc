@@ -5,7 +5,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/time/clock.h"
+#include "core/base/clock.h"
 
 namespace radiograph::cli {
 namespace {
@@ -27,7 +27,7 @@ void Console::Say(absl::string_view line) {
 
 void Console::Bar(absl::string_view label, double fraction, absl::string_view text) {
   if (!terminal_) return;
-  absl::Time now = absl::Now();
+  absl::Duration now = SystemClock().Monotonic();
   if (bar_shown_ && bar_label_ == label && now - bar_time_ < kBarInterval) return;
   fraction = std::clamp(fraction, 0.0, 1.0);
   std::string bar(static_cast<size_t>(fraction * kBarWidth), '#');

@@ -34,7 +34,7 @@ class Console {
   const bool terminal_;
   bool bar_shown_ = false;
   std::string bar_label_;
-  absl::Time bar_time_ = absl::InfinitePast();
+  absl::Duration bar_time_ = -absl::InfiniteDuration();  // monotonic
 };
 
 // "1.5 MiB"

@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/cpp/fake_server.h"
+#include "core/base/clock.h"
 #include "core/base/digest.h"
 #include "core/base/file.h"
 #include "tests/support/status_matchers.h"
@@ -392,6 +393,28 @@ TEST_F(FollowTest, WaitAsksUntilTheJobHasEnded) {
   });
   ASSERT_OK_AND_ASSIGN(v1::Job job, client_->WaitJob("j"));
   EXPECT_EQ(job.state(), v1::SUCCEEDED);
+}
+
+TEST_F(FollowTest, WaitDoesNotHammerAServerThatAnswersAtOnce) {
+  fake_.With([](State& state) { state.waits_until_end = 5; });
+  const absl::Duration begin = SystemClock().Monotonic();
+  ASSERT_OK_AND_ASSIGN(v1::Job job, client_->WaitJob("j"));
+  EXPECT_EQ(job.state(), v1::SUCCEEDED);
+  EXPECT_GE(SystemClock().Monotonic() - begin, 5 * absl::Milliseconds(100));
+}
+
+TEST_F(FollowTest, WaitForAServerThatAnswersAtOnceEndsAtItsTimeout) {
+  fake_.With([](State& state) { state.endings.clear(); });
+  EXPECT_THAT(client_->WaitJob("j", absl::Milliseconds(250)),
+              StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("goes on")));
+}
+
+TEST_F(FollowTest, AStopRequestEndsWaitingForAServerThatAnswersAtOnce) {
+  fake_.With([](State& state) { state.endings.clear(); });
+  std::stop_source source;
+  std::jthread stopper([&] { source.request_stop(); });
+  EXPECT_THAT(client_->WaitJob("j", absl::InfiniteDuration(), source.get_token()),
+              StatusIs(absl::StatusCode::kCancelled, "stopped by request"));
 }
 
 TEST_F(FollowTest, WaitEndsAtItsTimeoutAndSaysThatTheJobGoesOn) {

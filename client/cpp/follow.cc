@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/cpp/client.h"
 #include "client/cpp/session.h"
+#include "core/base/clock.h"
 #include "core/base/status_macros.h"
 
 namespace radiograph {
@@ -11,6 +12,10 @@ namespace {
 
 // How long one Wait call may stay open: short enough for any proxy.
 constexpr absl::Duration kWaitStep = absl::Seconds(20);
+// Between two Wait calls, should a server answer them at once.
+constexpr absl::Duration kAskPauseMin = absl::Milliseconds(100);
+
+absl::Duration Now() { return SystemClock().Monotonic(); }
 
 void SetDuration(absl::Duration from, google::protobuf::Duration* to) {
   absl::Duration rest;
@@ -64,11 +69,12 @@ absl::StatusOr<v1::Job> Client::WaitJob(absl::string_view id, absl::Duration tim
   v1::WaitJobRequest request;
   request.set_id(std::string(id));
   const ClientOptions& options = session_->options;
-  const absl::Time deadline = absl::Now() + timeout;
+  const absl::Duration deadline = Now() + timeout;
   Backoff backoff(options.retry, options.retry.stream_attempts_max);
   while (true) {
-    absl::Duration step =
-        std::clamp(deadline - absl::Now(), absl::ZeroDuration(), absl::Duration(kWaitStep));
+    const absl::Duration asked = Now();
+    const absl::Duration step =
+        std::clamp(deadline - asked, absl::ZeroDuration(), absl::Duration(kWaitStep));
     SetDuration(step, request.mutable_timeout());
     CallContext context(options, step + options.call_timeout, stop);
     v1::Job job;
@@ -76,7 +82,11 @@ absl::StatusOr<v1::Job> Client::WaitJob(absl::string_view id, absl::Duration tim
     if (status.ok()) {
       backoff.Progress();
       if (HasEnded(job.state())) return job;
-      if (absl::Now() < deadline) continue;
+      const absl::Duration now = Now();
+      if (now < deadline) {
+        Pause(std::min(deadline, asked + kAskPauseMin) - now, stop);
+        continue;
+      }
       return absl::DeadlineExceededError(
           absl::StrCat("job ", id, " is ", v1::JobState_Name(job.state()), " after ",
                        absl::FormatDuration(timeout), "; it goes on"));

@@ -37,10 +37,13 @@ std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options) {
   return grpc::CreateCustomChannel(options.endpoint, CredentialsOf(options.tls), arguments);
 }
 
+}  // namespace
+
 // In gRPC's poller rather than on a lock: a client of blocking calls has no other thread that
 // polls, and a channel that connects anew in the pause would not hear whether it succeeded, nor
 // that it was refused, before its time is over.
 void Pause(absl::Duration duration, const std::stop_token& stop) {
+  if (duration <= absl::ZeroDuration()) return;
   grpc::CompletionQueue queue;
   grpc::Alarm end(&queue, MomentIn(duration), nullptr);
   std::stop_callback wake(stop, [&end] { end.Cancel(); });
@@ -48,8 +51,6 @@ void Pause(absl::Duration duration, const std::stop_token& stop) {
   bool rang = false;
   queue.Next(&tag, &rang);
 }
-
-}  // namespace
 
 bool Backoff::Wait(const grpc::Status& failure, std::stop_token stop) {
   if (++attempts_ >= attempts_max_ || stop.stop_requested()) return false;

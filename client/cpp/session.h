@@ -23,6 +23,9 @@
 
 namespace radiograph {
 
+// Until the time is over or a stop is requested.
+void Pause(absl::Duration duration, const std::stop_token& stop);
+
 // Counts attempts and waits between them.
 class Backoff {
  public:

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "absl/time/clock.h"
+#include "core/base/clock.h"
 
 namespace radiograph {
 namespace {
@@ -34,7 +34,8 @@ class CallTimer final : public grpc::experimental::Interceptor {
       : metrics_(metrics), method_(info.method()), type_(TypeName(info.type())) {}
   void Intercept(InterceptorBatchMethods* batch) override {
     if (batch->QueryInterceptionHookPoint(InterceptionHookPoints::PRE_SEND_STATUS)) {
-      metrics_->Handled(method_, type_, batch->GetSendStatus().error_code(), absl::Now() - begin_);
+      metrics_->Handled(method_, type_, batch->GetSendStatus().error_code(),
+                        SystemClock().Monotonic() - begin_);
     }
     batch->Proceed();
   }
@@ -43,7 +44,7 @@ class CallTimer final : public grpc::experimental::Interceptor {
   RpcMetrics* const metrics_;
   const char* const method_;
   const char* const type_;
-  const absl::Time begin_ = absl::Now();
+  const absl::Duration begin_ = SystemClock().Monotonic();
 };
 
 class CallTimerFactory final : public grpc::experimental::ServerInterceptorFactoryInterface {

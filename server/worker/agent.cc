@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/random_hex.h"
@@ -20,7 +19,10 @@ constexpr absl::Duration kReportTimeMax = absl::Seconds(5);
 
 Agent::Agent(AgentOptions options, std::shared_ptr<grpc::Channel> channel,
              std::unique_ptr<BlobSource> blobs)
-    : options_(std::move(options)), channel_(std::move(channel)), blobs_(std::move(blobs)) {}
+    : options_(std::move(options)),
+      channel_(std::move(channel)),
+      blobs_(std::move(blobs)),
+      contact_(options_.server, &clock_) {}
 
 Agent::~Agent() {
   for (auto& slot : slots_) slot->link().Close();  // all at once, before each is waited for
@@ -36,6 +38,7 @@ absl::Status Agent::Start() {
     slot.link.incarnation = incarnation;
     slot.link.token = options_.token;
     slot.link.free_cache_bytes = [this] { return blobs_->free_bytes(); };
+    slot.link.contact = &contact_;
     slot.compute.binary = options_.compute_binary;
     slot.compute.device = device;
     slot.compute.threads = options_.threads;
@@ -49,13 +52,12 @@ absl::Status Agent::Start() {
 
 void Agent::Drain(absl::Duration grace) {
   for (auto& slot : slots_) slot->link().Drain();
-  const SystemClock clock;
-  const absl::Duration deadline = clock.Monotonic() + grace;
-  for (auto& slot : slots_) slot->link().AwaitRest(deadline - clock.Monotonic());
+  const absl::Duration deadline = clock_.Monotonic() + grace;
+  for (auto& slot : slots_) slot->link().AwaitRest(deadline - clock_.Monotonic());
   for (auto& slot : slots_) slot->link().StopJob(StopReason::kDraining);
-  const absl::Duration end = clock.Monotonic() + options_.cancel_grace + kReportTimeMax;
+  const absl::Duration end = clock_.Monotonic() + options_.cancel_grace + kReportTimeMax;
   for (auto& slot : slots_) {
-    if (slot->link().AwaitRest(end - clock.Monotonic())) continue;
+    if (slot->link().AwaitRest(end - clock_.Monotonic())) continue;
     Log(LogLevel::kWarning, "drain_broken_off", {{"worker", options_.name}});
     slot->link().Close();
   }

@@ -5,8 +5,8 @@
 // When the server can't be reached for the term of the lease, the job is stopped and forgotten: the
 // server gives it to another.
 //
-// How an attempt ended is told as server/jobs/README.md says: want of memory apart from a crash, and
-// what this machine's kernel refused (a full disk) apart from what the analysis refused.
+// How an attempt ended is told as server/jobs/README.md says: want of memory apart from a crash,
+// and what this machine's kernel refused (a full disk) apart from what the analysis refused.
 #ifndef RADIOGRAPH_SERVER_WORKER_AGENT_H_
 #define RADIOGRAPH_SERVER_WORKER_AGENT_H_
 
@@ -18,12 +18,15 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "core/base/clock.h"
 #include "server/worker/blob_source.h"
+#include "server/worker/contact.h"
 
 namespace radiograph {
 
 struct AgentOptions {
   std::string name;                            // of the worker: its slots are "<name>/<device>"
+  std::string server;                          // where it is, for the log
   std::string folder;                          // of its own: job folders; emptied by Start
   std::vector<std::string> devices = {"cpu"};  // "cpu" or the UUID of a CUDA device (devices.h)
   int64_t threads = 0;                         // of each compute process; 0: the usable cores
@@ -52,6 +55,8 @@ class Agent {
   const AgentOptions options_;
   const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<BlobSource> blobs_;
+  const SystemClock clock_;
+  Contact contact_;
   std::vector<std::unique_ptr<Slot>> slots_;
 };
 

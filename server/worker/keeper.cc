@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "core/base/clock.h"
 #include "core/base/digest.h"
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
@@ -84,7 +84,7 @@ absl::Status LeaseKeeper::Load(const KeptName& name, const std::string& path,
 
 absl::Status LeaseKeeper::Upload(const KeptName& name, const std::string& path,
                                  std::stop_token stop) {
-  const absl::Time begin = absl::Now();
+  const absl::Duration begin = SystemClock().Monotonic();
   ASSIGN_OR_RETURN(const FileDigest digest, Sha256OfFile(path));
   ASSIGN_OR_RETURN(const auto missing, transfer_->FindMissing({digest.sha256}, stop));
   if (!missing.empty()) {
@@ -104,7 +104,7 @@ absl::Status LeaseKeeper::Upload(const KeptName& name, const std::string& path,
        {"key", name.key},
        {"memo", name.memo},
        {"bytes", digest.size},
-       {"seconds", absl::ToDoubleSeconds(absl::Now() - begin)}});
+       {"seconds", absl::ToDoubleSeconds(SystemClock().Monotonic() - begin)}});
   return absl::OkStatus();
 }
 

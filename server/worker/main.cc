@@ -125,6 +125,7 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Connect(const Options& options) {
 absl::StatusOr<AgentOptions> MakeAgentOptions(const Options& options) {
   AgentOptions agent;
   agent.folder = options.state;
+  agent.server = options.server;
   agent.threads = options.threads;
   agent.name = options.name;
   if (agent.name.empty()) {

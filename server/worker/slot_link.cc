@@ -14,6 +14,8 @@ namespace {
 
 // A poll without a lease: that the server is gone without a word is noticed after this.
 constexpr absl::Duration kIdlePollMax = absl::Minutes(1);
+// One that asks to be answered at once.
+constexpr absl::Duration kAnswerNowMax = absl::Seconds(20);
 constexpr absl::Duration kRetryPauseMin = absl::Milliseconds(50);
 constexpr absl::Duration kRetryPauseMax = absl::Seconds(2);
 constexpr absl::Duration kCancelPollPause = absl::Milliseconds(100);
@@ -128,9 +130,7 @@ void SlotLink::Close() {
   Interrupt();
 }
 
-bool SlotLink::AwaitRest(absl::Duration timeout) const {
-  return rest_.Wait(timeout);
-}
+bool SlotLink::AwaitRest(absl::Duration timeout) const { return rest_.Wait(timeout); }
 
 // Called with the lock held: what listens to the token only cancels a call or wakes a poll(2).
 void SlotLink::Stop(StopReason reason) {
@@ -235,7 +235,7 @@ bool SlotLink::Prepare(v1::SynchronizeRequest& request, grpc::ClientContext& con
   request.set_draining(draining_ || !ready_);
   request.set_answer_now(std::exchange(answer_now_, false));
   absl::Duration now = Now();
-  absl::Duration patience = kIdlePollMax;
+  absl::Duration patience = request.answer_now() ? kAnswerNowMax : kIdlePollMax;
   if (held_.has_value()) {
     request.set_state(held_->state);
     request.set_lease_token(held_->lease.token());
@@ -255,7 +255,7 @@ bool SlotLink::Prepare(v1::SynchronizeRequest& request, grpc::ClientContext& con
 
 void SlotLink::Answered(const v1::SynchronizeRequest& request,
                         const v1::SynchronizeResponse& response, absl::Duration sent) {
-  if (failures_ > 0) Log(LogLevel::kInfo, "server_reached", {{"slot", options_.slot}});
+  if (failures_ > 0) options_.contact->Reached(options_.slot);
   failures_ = 0;
   const bool has_lease = response.desired() == v1::BUSY && response.has_lease();
   if (request.state() == v1::DONE) held_.reset();
@@ -274,11 +274,14 @@ void SlotLink::Answered(const v1::SynchronizeRequest& request,
 
 void SlotLink::Failed(const v1::SynchronizeRequest& request, const grpc::Status& status) {
   if (interrupted_) return;
-  const bool idle = request.state() == v1::IDLE;
-  if (idle && status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) return;
-  if (++failures_ == 1) {
-    Log(LogLevel::kWarning, "server_not_reached",
-        {{"slot", options_.slot}, {"error", FromGrpc(status).ToString()}});
+  // A server of long leases lets an idle slot wait for longer. The next poll asks whether it is
+  // there, and after an absence shows at once that it is back.
+  answer_now_ = true;
+  const bool may_be_there = request.state() == v1::IDLE && !request.answer_now() &&
+                            status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
+  if (!may_be_there) {
+    ++failures_;
+    options_.contact->Missed(options_.slot, FromGrpc(status));
   }
   retry_at_ = Now() + std::min(kRetryPauseMax,
                                kRetryPauseMin * (1 << std::min(failures_, kRetryDoublingsMax)));

@@ -24,6 +24,7 @@
 #include "absl/time/time.h"
 #include "core/base/steady_event.h"
 #include "radiograph/v1/workers.grpc.pb.h"
+#include "server/worker/contact.h"
 
 namespace radiograph {
 
@@ -43,6 +44,7 @@ struct SlotLinkOptions {
   std::string incarnation;
   std::string token;
   std::function<int64_t()> free_cache_bytes;
+  Contact* contact = nullptr;  // outlives the link
 };
 
 // Safe for use from many threads; the calls of the working thread come from one.

@@ -1,5 +1,4 @@
 // radiographd, the server.
-#include <grpc/support/log.h>
 #include <malloc.h>
 #include <stdio.h>
 
@@ -14,6 +13,7 @@
 #include "core/base/json.h"
 #include "core/base/log.h"
 #include "server/daemon.h"
+#include "server/net/grpc_log.h"
 #include "server/options.h"
 
 namespace radiograph {
@@ -27,12 +27,6 @@ void SetMemoryPolicy() {
   mallopt(M_ARENA_MAX, 2);
   mallopt(M_TRIM_THRESHOLD, 2 << 20);
   mallopt(M_MMAP_THRESHOLD, 8 << 20);
-}
-
-// gRPC's own messages become lines of our log.
-void LogOfGrpc(gpr_log_func_args* args) {
-  Log(args->severity == GPR_LOG_SEVERITY_ERROR ? LogLevel::kWarning : LogLevel::kInfo,
-      "grpc_message", {{"text", args->message}});
 }
 
 int Fail(const absl::Status& status) {
@@ -58,7 +52,7 @@ int Main(int argc, char** argv) {
     return 2;
   }
   SetMemoryPolicy();
-  gpr_set_log_function(LogOfGrpc);
+  LogGrpcAsOurs();
   const EndSignals ends;
   const absl::Time begin = absl::Now();
   absl::StatusOr<std::unique_ptr<Daemon>> daemon = Daemon::Start(options);

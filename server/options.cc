@@ -2,7 +2,6 @@
 
 #include <cstdlib>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/address.h"
 #include "core/base/status_macros.h"
@@ -14,13 +13,7 @@ namespace {
 constexpr absl::Duration kKeepMax = absl::Hours(24 * 36'500);
 
 absl::Status CheckAddress(absl::string_view flag, absl::string_view address, bool guarded) {
-  const size_t colon = address.rfind(':');
-  int port = -1;
-  if (colon == absl::string_view::npos || colon == 0 ||
-      !absl::SimpleAtoi(address.substr(colon + 1), &port) || port < 0 || port > 65535) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--", flag, " is '", address, "'; HOST:PORT with a port of 0..65535 is meant"));
-  }
+  RETURN_IF_ERROR(CheckListenAddress(absl::StrCat("--", flag), address));
   if (guarded || IsLoopback(address)) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
       "--", flag, " is '", address,

@@ -8,6 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "client/cli/cli.h"
+#include "core/base/address.h"
+#include "core/base/credentials.h"
 #include "core/base/file.h"
 #include "core/base/json.h"
 #include "core/base/status_macros.h"
@@ -16,7 +18,6 @@ namespace radiograph::cli {
 namespace {
 
 constexpr int64_t kConfigBytesMax = 64 << 10;
-constexpr int64_t kPemBytesMax = 1 << 20;
 
 std::string Variable(const Surroundings& surroundings, const char* name) {
   const char* value = surroundings.environment(name);
@@ -42,7 +43,7 @@ absl::StatusOr<std::map<std::string, std::string>> ReadConfig(const Surroundings
   bool named = !Variable(surroundings, "RADIOGRAPH_CONFIG").empty();
   if (text.status().code() == absl::StatusCode::kNotFound && !named) return settings;
   if (!text.ok()) return UsageError(text.status().message());
-  absl::StatusOr<Json> config = ParseJson(*text);
+  absl::StatusOr<Json> config = ParseJson(WithoutByteOrderMark(*text));
   if (!config.ok()) return UsageError(absl::StrCat(path, ": ", config.status().message()));
   if (!config->is_object()) return UsageError(absl::StrCat(path, ": not a JSON object"));
   for (const auto& [name, value] : config->items()) {
@@ -58,38 +59,58 @@ absl::StatusOr<std::map<std::string, std::string>> ReadConfig(const Surroundings
   return settings;
 }
 
-// A setting of the connection: argument, environment, config file.
-std::string Setting(const std::string& name, const Args& args, const Surroundings& surroundings,
-                    const std::map<std::string, std::string>& config) {
-  if (std::string value = args.Get(name); !value.empty()) return value;
+struct Setting {
+  std::string source;  // "--ca", "RADIOGRAPH_CA", or the config file and its key; empty: not set
+  std::string value;
+};
+
+// A setting of the connection: argument, environment, config file. What is set on the command line
+// is not empty, as `--ca $UNSET` would be: that must not be less safe without a word. An empty
+// variable is not set.
+absl::StatusOr<Setting> FindSetting(const std::string& name, const Args& args,
+                                    const Surroundings& surroundings,
+                                    const std::map<std::string, std::string>& config) {
+  if (args.Has(name)) {
+    if (args.Get(name).empty()) return UsageError(absl::StrCat("--", name, " is empty"));
+    return Setting{absl::StrCat("--", name), args.Get(name)};
+  }
   const std::string variable = absl::StrCat("RADIOGRAPH_", absl::AsciiStrToUpper(name));
-  if (std::string value = Variable(surroundings, variable.c_str()); !value.empty()) return value;
+  if (std::string value = Variable(surroundings, variable.c_str()); !value.empty()) {
+    return Setting{variable, value};
+  }
   auto found = config.find(name);
-  return found == config.end() ? "" : found->second;
+  if (found == config.end()) return Setting();
+  const std::string source = absl::StrCat(ConfigPath(surroundings), ": \"", name, "\"");
+  if (found->second.empty()) return UsageError(absl::StrCat(source, " is empty"));
+  return Setting{source, found->second};
 }
 
-absl::StatusOr<std::string> ReadIfNamed(const std::string& path) {
-  if (path.empty()) return std::string();
-  absl::StatusOr<std::string> text = ReadFile(path, kPemBytesMax);
-  if (!text.ok()) return UsageError(text.status().message());
-  return text;
-}
-
-absl::StatusOr<ClientOptions> OptionsOf(const Args& args, const Surroundings& surroundings) {
+absl::StatusOr<ClientOptions> ParseSettings(const Args& args, const Surroundings& surroundings) {
   ClientOptions options{.retry = surroundings.retry};
   ASSIGN_OR_RETURN(const auto config, ReadConfig(surroundings));
-  auto setting = [&](const char* name) { return Setting(name, args, surroundings, config); };
-  if (std::string endpoint = setting("endpoint"); !endpoint.empty()) options.endpoint = endpoint;
+  auto find = [&](const char* name) { return FindSetting(name, args, surroundings, config); };
+  ASSIGN_OR_RETURN(const Setting endpoint, find("endpoint"));
+  if (!endpoint.source.empty()) {
+    ASSIGN_OR_RETURN(options.endpoint, ParseEndpoint(endpoint.source, endpoint.value));
+  }
   // No token is an argument: every process of the machine can read those.
   if (args.Has("token-file")) {
-    ASSIGN_OR_RETURN(options.token, ReadIfNamed(args.Get("token-file")));
+    ASSIGN_OR_RETURN(options.token, ReadToken("--token-file", args.Get("token-file")));
   } else {
-    options.token = setting("token");
+    ASSIGN_OR_RETURN(const Setting token, find("token"));
+    if (!token.source.empty()) {
+      ASSIGN_OR_RETURN(options.token, ParseToken(token.source, token.value));
+    }
   }
-  absl::StripAsciiWhitespace(&options.token);
-  ASSIGN_OR_RETURN(options.tls.authority, ReadIfNamed(setting("ca")));
-  ASSIGN_OR_RETURN(options.tls.certificate, ReadIfNamed(setting("cert")));
-  ASSIGN_OR_RETURN(options.tls.key, ReadIfNamed(setting("key")));
+  auto read = [&](const char* name) -> absl::StatusOr<PemText> {
+    ASSIGN_OR_RETURN(const Setting setting, find(name));
+    return ReadPem(setting.source, setting.value);
+  };
+  ASSIGN_OR_RETURN(const PemText authority, read("ca"));
+  ASSIGN_OR_RETURN(const PemText certificate, read("cert"));
+  ASSIGN_OR_RETURN(const PemText key, read("key"));
+  RETURN_IF_ERROR(CheckClientTls(authority, certificate, key));
+  options.tls = {.authority = authority.text, .certificate = certificate.text, .key = key.text};
   options.insecure = args.Has("insecure");
   return options;
 }
@@ -109,7 +130,7 @@ absl::string_view Label(TransferProgress::Phase phase) {
 }  // namespace
 
 std::vector<FlagSpec> ConnectionFlags() {
-  return {{.name = "endpoint", .value = "HOST:PORT", .help = "the server"},
+  return {{.name = "endpoint", .value = "HOST:PORT", .help = "the server; without a port 7433"},
           {.name = "token-file", .value = "FILE", .help = "holds the token to show"},
           {.name = "ca", .value = "FILE", .help = "TLS: who signs the server's certificate (PEM)"},
           {.name = "cert", .value = "FILE", .help = "TLS: this client's own certificate (PEM)"},
@@ -119,8 +140,9 @@ std::vector<FlagSpec> ConnectionFlags() {
 
 absl::StatusOr<Client*> Cli::client(const Args& args) {
   if (client_ != nullptr) return client_.get();
-  ASSIGN_OR_RETURN(ClientOptions options, OptionsOf(args, surroundings));
-  ASSIGN_OR_RETURN(client_, Client::Make(std::move(options)));
+  absl::StatusOr<ClientOptions> options = ParseSettings(args, surroundings);
+  if (!options.ok()) return UsageError(options.status().message());
+  ASSIGN_OR_RETURN(client_, Client::Make(*std::move(options)));
   return client_.get();
 }
 

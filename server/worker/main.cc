@@ -11,9 +11,9 @@
 #include <cstdlib>
 #include <optional>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/address.h"
+#include "core/base/credentials.h"
 #include "core/base/end_signals.h"
 #include "core/base/file.h"
 #include "core/base/flags.h"
@@ -21,6 +21,7 @@
 #include "core/base/random_hex.h"
 #include "core/base/status_macros.h"
 #include "core/process/compute_process.h"
+#include "server/net/grpc_log.h"
 #include "server/worker/agent.h"
 #include "server/worker/devices.h"
 #include "server/worker/remote_blob_source.h"
@@ -28,8 +29,6 @@
 namespace radiograph {
 namespace {
 
-constexpr int64_t kTokenBytesMax = 4096;
-constexpr int64_t kPemBytesMax = 1 << 20;
 constexpr int kReconnectMsMin = 100, kReconnectMsMax = 1000;
 
 struct Options {
@@ -46,7 +45,7 @@ struct Options {
 };
 
 void AddFlags(Options& options, Flags& flags) {
-  flags.Add("server", &options.server, "HOST:PORT of radiographd");
+  flags.Add("server", &options.server, "HOST:PORT of radiographd; without a port 7433");
   flags.Add("state", &options.state, "folder of this worker's own: cached blobs and job folders");
   flags.Add("name", &options.name,
             "of this worker, unlike all others; empty: host name and a number");
@@ -97,29 +96,28 @@ absl::StatusOr<std::string> DefaultName(const std::string& folder) {
   return absl::StrCat(host, "-", *id);
 }
 
-absl::StatusOr<std::string> ReadIfNamed(const std::string& path) {
-  return path.empty() ? std::string() : ReadFile(path, kPemBytesMax);
-}
-
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> CredentialsOf(const Options& options) {
-  if (options.tls_ca.empty()) return grpc::InsecureChannelCredentials();
-  grpc::SslCredentialsOptions tls;
-  ASSIGN_OR_RETURN(tls.pem_root_certs, ReadIfNamed(options.tls_ca));
-  ASSIGN_OR_RETURN(tls.pem_cert_chain, ReadIfNamed(options.tls_cert));
-  ASSIGN_OR_RETURN(tls.pem_private_key, ReadIfNamed(options.tls_key));
-  return grpc::SslCredentials(tls);
+  ASSIGN_OR_RETURN(const PemText authority, ReadPem("--tls-ca", options.tls_ca));
+  ASSIGN_OR_RETURN(const PemText certificate, ReadPem("--tls-cert", options.tls_cert));
+  ASSIGN_OR_RETURN(const PemText key, ReadPem("--tls-key", options.tls_key));
+  RETURN_IF_ERROR(CheckClientTls(authority, certificate, key));
+  if (authority.source.empty()) return grpc::InsecureChannelCredentials();
+  return grpc::SslCredentials({.pem_root_certs = authority.text,
+                               .pem_private_key = key.text,
+                               .pem_cert_chain = certificate.text});
 }
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> Connect(const Options& options) {
+  ASSIGN_OR_RETURN(const std::string server, ParseEndpoint("--server", options.server));
   if (!options.token_file.empty()) {
-    RETURN_IF_ERROR(CheckTokenIsSafe(options.server, !options.tls_ca.empty(), options.insecure));
+    RETURN_IF_ERROR(CheckTokenIsSafe(server, !options.tls_ca.empty(), options.insecure));
   }
   ASSIGN_OR_RETURN(const auto credentials, CredentialsOf(options));
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMsMin);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kReconnectMsMin);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMsMax);
-  return grpc::CreateCustomChannel(options.server, credentials, arguments);
+  return grpc::CreateCustomChannel(server, credentials, arguments);
 }
 
 absl::StatusOr<AgentOptions> MakeAgentOptions(const Options& options) {
@@ -131,8 +129,7 @@ absl::StatusOr<AgentOptions> MakeAgentOptions(const Options& options) {
     ASSIGN_OR_RETURN(agent.name, DefaultName(options.state));
   }
   if (!options.token_file.empty()) {
-    ASSIGN_OR_RETURN(agent.token, ReadFile(options.token_file, kTokenBytesMax));
-    absl::StripAsciiWhitespace(&agent.token);
+    ASSIGN_OR_RETURN(agent.token, ReadToken("--token-file", options.token_file));
   }
   ASSIGN_OR_RETURN(agent.compute_binary, SiblingProgram("radiograph-compute"));
   ASSIGN_OR_RETURN(agent.devices, FindDevices(options.devices, agent.compute_binary));
@@ -141,9 +138,9 @@ absl::StatusOr<AgentOptions> MakeAgentOptions(const Options& options) {
 }
 
 absl::Status Serve(const Options& options, const EndSignals& ends) {
+  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, Connect(options));
   ASSIGN_OR_RETURN(UniqueFd lock, LockFolder(options.state));
   ASSIGN_OR_RETURN(AgentOptions agent_options, MakeAgentOptions(options));
-  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, Connect(options));
   ASSIGN_OR_RETURN(std::unique_ptr<BlobSource> blobs,
                    RemoteBlobSource::Open({.folder = options.state + "/cache",
                                            .bytes_max = options.cache_bytes,
@@ -166,6 +163,7 @@ int Main(int argc, char** argv) {
               "Runs the jobs of a Radiograph server on this machine's devices.");
   AddFlags(options, flags);
   if (std::optional<int> code = flags.ParseOrExit(argc, argv)) return *code;
+  LogGrpcAsOurs();
   const EndSignals ends;
   absl::Status status = Serve(options, ends);
   if (status.ok()) return 0;

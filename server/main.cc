@@ -10,6 +10,7 @@
 #include "core/base/end_signals.h"
 #include "core/base/file.h"
 #include "core/base/flags.h"
+#include "core/base/home.h"
 #include "core/base/json.h"
 #include "core/base/log.h"
 #include "server/daemon.h"
@@ -43,7 +44,7 @@ absl::Status TellPorts(const Daemon& daemon, const std::string& file) {
 
 int Main(int argc, char** argv) {
   ServerOptions options;
-  options.state = DefaultStateFolder();
+  options.state = DefaultStateFolder("radiograph");
   Flags flags("radiographd", "The Radiograph server: takes weights and jobs over gRPC.");
   AddFlags(options, flags);
   if (std::optional<int> exit = flags.ParseOrExit(argc, argv)) return *exit;

@@ -11,6 +11,7 @@
 #include "core/base/address.h"
 #include "core/base/credentials.h"
 #include "core/base/file.h"
+#include "core/base/home.h"
 #include "core/base/json.h"
 #include "core/base/status_macros.h"
 
@@ -33,12 +34,26 @@ std::string ConfigPath(const Surroundings& surroundings) {
   return absl::StrCat(folder, "/radiograph/config.json");
 }
 
+struct Setting {
+  std::string source;  // "--ca", "RADIOGRAPH_CA", or the config file and its key; empty: not set
+  std::string value;
+};
+
+// The path in a setting; those of flags are expanded already.
+absl::StatusOr<std::string> PathOf(const Setting& setting, const Surroundings& surroundings) {
+  absl::StatusOr<std::string> path = ExpandHome(setting.value, surroundings.environment("HOME"));
+  if (path.ok()) return path;
+  return UsageError(
+      absl::StrCat(setting.source, " is \"", setting.value, "\"; ", path.status().message()));
+}
+
 constexpr const char* kConfigured[] = {"endpoint", "token", "ca", "cert", "key"};
 
 // The config file's settings; none when there is no such file.
 absl::StatusOr<std::map<std::string, std::string>> ReadConfig(const Surroundings& surroundings) {
   std::map<std::string, std::string> settings;
-  const std::string path = ConfigPath(surroundings);
+  ASSIGN_OR_RETURN(const std::string path,
+                   PathOf({"RADIOGRAPH_CONFIG", ConfigPath(surroundings)}, surroundings));
   absl::StatusOr<std::string> text = ReadFile(path, kConfigBytesMax);
   bool named = !Variable(surroundings, "RADIOGRAPH_CONFIG").empty();
   if (text.status().code() == absl::StatusCode::kNotFound && !named) return settings;
@@ -58,11 +73,6 @@ absl::StatusOr<std::map<std::string, std::string>> ReadConfig(const Surroundings
   }
   return settings;
 }
-
-struct Setting {
-  std::string source;  // "--ca", "RADIOGRAPH_CA", or the config file and its key; empty: not set
-  std::string value;
-};
 
 // A setting of the connection: argument, environment, config file. What is set on the command line
 // is not empty, as `--ca $UNSET` would be: that must not be less safe without a word. An empty
@@ -104,7 +114,8 @@ absl::StatusOr<ClientOptions> ParseSettings(const Args& args, const Surroundings
   }
   auto read = [&](const char* name) -> absl::StatusOr<PemText> {
     ASSIGN_OR_RETURN(const Setting setting, find(name));
-    return ReadPem(setting.source, setting.value);
+    ASSIGN_OR_RETURN(const std::string path, PathOf(setting, surroundings));
+    return ReadPem(setting.source, path);
   };
   ASSIGN_OR_RETURN(const PemText authority, read("ca"));
   ASSIGN_OR_RETURN(const PemText certificate, read("cert"));

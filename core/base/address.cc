@@ -19,6 +19,19 @@ constexpr size_t kHostBytesMax = 253;    // of DNS
 constexpr size_t kToldBytesMax = 200;    // of a wrong address
 constexpr size_t kSocketBytesMax = 107;  // of a path or name in sockaddr_un
 
+// What gRPC 1.51 says of a peer that is none of its own, and what that means.
+struct Misfit {
+  absl::string_view words, meaning;
+};
+constexpr absl::string_view kIsHttp = "this is the port for HTTP; gRPC is usually 7433";
+constexpr Misfit kMisfits[] = {
+    {"Failed parsing HTTP/2", kIsHttp},
+    {"http1.x server", kIsHttp},
+    {"missing selected ALPN property", kIsHttp},
+    {"wrong version number", "there is no TLS at this port"},
+    {"certificate verify failed", "its certificate is not of the authority that was named"},
+    {"is not in peer certificate", "its certificate is for another name than this address"}};
+
 struct Parts {
   std::string host = "";   // without brackets; empty: this is no address
   std::string port = "";   // empty: none was given
@@ -170,6 +183,13 @@ absl::Status CheckListenAddress(absl::string_view source, absl::string_view text
   const Parts parts = Split(text);
   if (IsHost(parts.host) && !parts.port.empty() && IsPort(parts.port, 0)) return absl::OkStatus();
   return Wrong(source, text, "HOST:PORT with a port of 0..65535 is meant");
+}
+
+absl::string_view WhyNoGrpc(absl::string_view message) {
+  for (const Misfit& misfit : kMisfits) {
+    if (absl::StrContains(message, misfit.words)) return misfit.meaning;
+  }
+  return "";
 }
 
 absl::Status CheckTokenIsSafe(absl::string_view address, bool tls, bool insecure) {

@@ -27,6 +27,10 @@ absl::StatusOr<std::string> ParseEndpoint(absl::string_view source, absl::string
 // An address to listen on: HOST:PORT, where port 0 is a free one. INVALID_ARGUMENT as above.
 absl::Status CheckListenAddress(absl::string_view source, absl::string_view text);
 
+// Why whoever answered there is not the server that was meant, from gRPC's message on a connection
+// that came to nothing; "" when the message does not tell. Another attempt would not help then.
+absl::string_view WhyNoGrpc(absl::string_view message);
+
 // PERMISSION_DENIED when a token without TLS would cross a network, where others may read it. A
 // unix:PATH is no network.
 absl::Status CheckTokenIsSafe(absl::string_view address, bool tls, bool insecure);

@@ -8,7 +8,6 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
@@ -17,6 +16,7 @@
 #include "core/base/end_signals.h"
 #include "core/base/file.h"
 #include "core/base/flags.h"
+#include "core/base/home.h"
 #include "core/base/log.h"
 #include "core/base/random_hex.h"
 #include "core/base/status_macros.h"
@@ -46,30 +46,24 @@ struct Options {
 
 void AddFlags(Options& options, Flags& flags) {
   flags.Add("server", &options.server, "HOST:PORT of radiographd; without a port 7433");
-  flags.Add("state", &options.state, "folder of this worker's own: cached blobs and job folders");
+  flags.AddPath("state", &options.state,
+                "folder of this worker's own: cached blobs and job folders");
   flags.Add("name", &options.name,
             "of this worker, unlike all others; empty: host name and a number");
   flags.Add("devices", &options.devices, "auto, cpu, or UUIDs of GPUs, divided by commas");
   flags.Add("threads", &options.threads, {0, 4096}, "of a compute process; 0: the usable cores");
   flags.AddBytes("cache-bytes", &options.cache_bytes, {1 << 20, int64_t{1} << 50},
                  "most bytes of cached blobs");
-  flags.Add("token-file", &options.token_file, "file that holds the token to show; empty: none");
-  flags.Add("tls-ca", &options.tls_ca,
-            "PEM file of who signs the server's certificate; empty: no TLS");
-  flags.Add("tls-cert", &options.tls_cert,
-            "PEM file of this worker's own certificate, where the server asks for one");
-  flags.Add("tls-key", &options.tls_key, "PEM file of its key");
+  flags.AddPath("token-file", &options.token_file,
+                "file that holds the token to show; empty: none");
+  flags.AddPath("tls-ca", &options.tls_ca,
+                "PEM file of who signs the server's certificate; empty: no TLS");
+  flags.AddPath("tls-cert", &options.tls_cert,
+                "PEM file of this worker's own certificate, where the server asks for one");
+  flags.AddPath("tls-key", &options.tls_key, "PEM file of its key");
   flags.Add("insecure", &options.insecure, "show the token without TLS to other machines, too");
   flags.Add("drain-grace", &options.drain_grace, {absl::ZeroDuration(), absl::Hours(24)},
             "how long jobs may run on after SIGTERM");
-}
-
-std::string DefaultState() {
-  if (const char* state = std::getenv("XDG_STATE_HOME"); state != nullptr && *state != '\0') {
-    return absl::StrCat(state, "/radiograph-worker");
-  }
-  const char* home = std::getenv("HOME");
-  return absl::StrCat(home == nullptr ? "" : home, "/.local/state/radiograph-worker");
 }
 
 // One worker per folder, until the descriptor is closed.
@@ -158,7 +152,7 @@ absl::Status Serve(const Options& options, const EndSignals& ends) {
 
 int Main(int argc, char** argv) {
   Options options;
-  options.state = DefaultState();
+  options.state = DefaultStateFolder("radiograph-worker");
   Flags flags("radiograph-worker",
               "Runs the jobs of a Radiograph server on this machine's devices.");
   AddFlags(options, flags);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/base/address.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/moment.h"
@@ -128,9 +129,7 @@ void SlotLink::Close() {
   Interrupt();
 }
 
-bool SlotLink::AwaitRest(absl::Duration timeout) const {
-  return rest_.Wait(timeout);
-}
+bool SlotLink::AwaitRest(absl::Duration timeout) const { return rest_.Wait(timeout); }
 
 // Called with the lock held: what listens to the token only cancels a call or wakes a poll(2).
 void SlotLink::Stop(StopReason reason) {
@@ -278,7 +277,9 @@ void SlotLink::Failed(const v1::SynchronizeRequest& request, const grpc::Status&
   if (idle && status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) return;
   if (++failures_ == 1) {
     Log(LogLevel::kWarning, "server_not_reached",
-        {{"slot", options_.slot}, {"error", FromGrpc(status).ToString()}});
+        {{"slot", options_.slot},
+         {"error", FromGrpc(status).ToString()},
+         {"meaning", WhyNoGrpc(status.error_message())}});
   }
   retry_at_ = Now() + std::min(kRetryPauseMax,
                                kRetryPauseMin * (1 << std::min(failures_, kRetryDoublingsMax)));

@@ -6,13 +6,13 @@
 #include <set>
 #include <system_error>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "core/base/file.h"
 #include "core/base/json.h"
+#include "core/base/names.h"
 #include "core/base/status_macros.h"
 
 namespace radiograph::cli {
@@ -23,7 +23,6 @@ namespace fs = std::filesystem;
 constexpr char kTensors[] = ".safetensors";
 constexpr char kIndex[] = "model.safetensors.index.json";
 constexpr int64_t kIndexBytesMax = 64 << 20;
-constexpr size_t kNameBytesMax = 128;
 
 bool IsFile(const fs::path& path) {
   std::error_code ignored;  // what can't be read is no file here; opening it says why
@@ -104,12 +103,7 @@ std::string SuggestName(const std::string& given) {
     if (!absl::ConsumePrefix(&text, "models--")) continue;
     name = absl::StrReplaceAll(text, {{"--", "/"}});
   }
-  for (char& c : name) {
-    bool allowed =
-        absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains("._/-", c);
-    if (!allowed) c = '_';
-  }
-  return name.substr(0, kNameBytesMax);
+  return NameOf(name);
 }
 
 absl::StatusOr<LocalArtifact> FindFiles(const std::string& path, v1::ArtifactKind kind) {

@@ -47,6 +47,10 @@ absl::StatusOr<v1::Artifact> Push(Cli& cli, Client& client, const std::string& p
   }
   cli.console.Say(
       absl::StrCat(path, " is ", v1::ArtifactKind_Name(options.kind), " ", RefOf(*artifact)));
+  if (options.name.empty() && artifact->version() > 1) {
+    cli.console.Say(absl::StrCat("  ", artifact->name(), " had versions before this one; ",
+                                 "if it is another model, give it a --name"));
+  }
   return artifact;
 }
 

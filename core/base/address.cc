@@ -6,11 +6,11 @@
 #include <string>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "core/base/names.h"
 
 namespace radiograph {
 namespace {
@@ -83,8 +83,7 @@ std::string Told(absl::string_view text) {
   if (at != text.npos && text.find_first_of("?#") < at) return "...";
   const absl::string_view open = at == text.npos ? text : text.substr(at + 1);
   const size_t query = open.find_first_of("?#");
-  return absl::StrCat(at == text.npos ? "" : "...@",
-                      absl::Utf8SafeCEscape(open.substr(0, std::min(query, kToldBytesMax))),
+  return absl::StrCat(at == text.npos ? "" : "...@", Shown(open.substr(0, query), kToldBytesMax),
                       query == open.npos ? "" : "?...");
 }
 

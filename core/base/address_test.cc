@@ -73,7 +73,7 @@ TEST(Address, WhatIsNoEndpointIsAnsweredWithTheFormThatIs) {
       {"::1:7433", "[ADDRESS]:PORT"},
       {"2001:db8::2:7434", "[ADDRESS]:PORT"},
       {"h\xc3\xb6st:1", "is 'h\xc3\xb6st:1'"},
-      {"h\n:1", "is 'h\\n:1'"},
+      {"h\n:1", "is 'h\\x0a:1'"},
       {"unix:", "unix:PATH"},
       {"unix://host/path", "unix:PATH"}};
   for (const auto& [given, message] : cases) {

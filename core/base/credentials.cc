@@ -67,14 +67,16 @@ absl::string_view WithoutByteOrderMark(absl::string_view text) {
   return text;
 }
 
+bool IsUtf16(absl::string_view text) {
+  return absl::StartsWith(text, "\xff\xfe") || absl::StartsWith(text, "\xfe\xff");
+}
+
 absl::StatusOr<std::string> ParseToken(absl::string_view source, absl::string_view text) {
   absl::string_view token = WithoutByteOrderMark(text);
   const size_t before = text.size() - token.size();
   if (absl::ConsumeSuffix(&token, "\n")) absl::ConsumeSuffix(&token, "\r");
   if (token.empty()) return Wrong(source, "is empty; ", kTokenForm);
-  if (absl::StartsWith(text, "\xff\xfe") || absl::StartsWith(text, "\xfe\xff")) {
-    return Wrong(source, "is UTF-16; save it as ASCII or UTF-8");
-  }
+  if (IsUtf16(text)) return Wrong(source, "is UTF-16; save it as ASCII or UTF-8");
   if (absl::StartsWith(token, "-----BEGIN ")) return Wrong(source, "is a PEM text, no token");
   for (size_t i = 0; i < token.size(); ++i) {
     if (absl::ascii_isgraph(static_cast<unsigned char>(token[i]))) continue;

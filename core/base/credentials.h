@@ -22,6 +22,8 @@ inline constexpr int64_t kPemBytesMax = 1 << 20;
 
 // `text` without the byte order mark of UTF-8.
 absl::string_view WithoutByteOrderMark(absl::string_view text);
+// By its byte order mark.
+bool IsUtf16(absl::string_view text);
 
 // One line of printable ASCII without blanks; a byte order mark of UTF-8 before it and one end of
 // line behind it are dropped. The error tells the position of the first wrong byte, from 1.

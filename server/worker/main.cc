@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <optional>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/address.h"
@@ -68,7 +69,7 @@ void AddFlags(Options& options, Flags& flags) {
 
 // One worker per folder, until the descriptor is closed.
 absl::StatusOr<UniqueFd> LockFolder(const std::string& folder) {
-  RETURN_IF_ERROR(MakeFolders(folder));
+  RETURN_IF_ERROR(MakePrivateFolder(folder));
   ASSIGN_OR_RETURN(UniqueFd lock, OpenFile(folder + "/lock", O_RDWR | O_CREAT));
   if (flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
   if (errno != EWOULDBLOCK) return ErrnoStatus(errno, "can't lock", folder);
@@ -114,16 +115,14 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Connect(const Options& options) {
   return grpc::CreateCustomChannel(server, credentials, arguments);
 }
 
-absl::StatusOr<AgentOptions> MakeAgentOptions(const Options& options) {
+absl::StatusOr<AgentOptions> MakeAgentOptions(const Options& options, std::string token) {
   AgentOptions agent;
+  agent.token = std::move(token);
   agent.folder = options.state;
   agent.threads = options.threads;
   agent.name = options.name;
   if (agent.name.empty()) {
     ASSIGN_OR_RETURN(agent.name, DefaultName(options.state));
-  }
-  if (!options.token_file.empty()) {
-    ASSIGN_OR_RETURN(agent.token, ReadToken("--token-file", options.token_file));
   }
   ASSIGN_OR_RETURN(agent.compute_binary, SiblingProgram("radiograph-compute"));
   ASSIGN_OR_RETURN(agent.devices, FindDevices(options.devices, agent.compute_binary));
@@ -132,9 +131,14 @@ absl::StatusOr<AgentOptions> MakeAgentOptions(const Options& options) {
 }
 
 absl::Status Serve(const Options& options, const EndSignals& ends) {
+  std::string token;
+  if (!options.token_file.empty()) {
+    ASSIGN_OR_RETURN(token, ReadToken("--token-file", options.token_file));
+  }
   ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, Connect(options));
   ASSIGN_OR_RETURN(UniqueFd lock, LockFolder(options.state));
-  ASSIGN_OR_RETURN(AgentOptions agent_options, MakeAgentOptions(options));
+  ASSIGN_OR_RETURN(AgentOptions agent_options, MakeAgentOptions(options, token));
+  if (!token.empty()) WarnIfOthersMayRead(options.state);
   ASSIGN_OR_RETURN(std::unique_ptr<BlobSource> blobs,
                    RemoteBlobSource::Open({.folder = options.state + "/cache",
                                            .bytes_max = options.cache_bytes,

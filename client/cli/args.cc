@@ -7,6 +7,8 @@
 #include "absl/strings/str_join.h"
 #include "client/cli/exit_code.h"
 #include "core/base/home.h"
+#include "core/base/json.h"
+#include "core/base/names.h"
 #include "core/base/nearest_names.h"
 #include "core/base/status_macros.h"
 
@@ -85,6 +87,23 @@ absl::StatusOr<Args> Args::Parse(absl::Span<const FlagSpec> flags,
     values.push_back(std::move(value));
   }
   return args;
+}
+
+absl::Status Args::CheckText(absl::Span<const FlagSpec> flags,
+                             absl::string_view positionals) const {
+  auto check = [](absl::string_view source, absl::string_view expected, absl::string_view text) {
+    if (IsUtf8(text) || HoldsPath(expected)) return absl::OkStatus();
+    return UsageError(absl::StrCat(source, " is \"", Shown(text), "\", which is not UTF-8"));
+  };
+  for (const auto& [name, values] : values_) {
+    const FlagSpec* flag = FindFlag(flags, name);
+    for (const std::string& value : values)
+      RETURN_IF_ERROR(check(Dashed(name), flag->value, value));
+  }
+  for (const std::string& value : positionals_) {
+    RETURN_IF_ERROR(check("an argument", positionals, value));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Args::ExpandPaths(absl::Span<const FlagSpec> flags, const char* home) {

@@ -10,6 +10,7 @@
 #include "client/cli/output.h"
 #include "client/cli/push.h"
 #include "client/cli/times.h"
+#include "core/base/json.h"
 #include "core/base/status_macros.h"
 
 namespace radiograph::cli {
@@ -63,6 +64,7 @@ absl::Status CheckIsNoPath(const std::string& name, const std::string& path) {
   std::error_code ignored;
   const bool other =
       std::filesystem::exists(name, ignored) && !std::filesystem::equivalent(name, path, ignored);
+  if (!IsUtf8(name)) return UsageError(absl::StrCat(name, " is not UTF-8"));
   if (!other && !IsPath(name)) return absl::OkStatus();
   return UsageError(absl::StrCat(
       name, " and ", path, " are two paths; push one at a time, or write NAME PATH, or --name"));

@@ -96,6 +96,7 @@ absl::StatusOr<ExitCode> RunCommandOf(Cli& cli, const Command& command,
     PrintHelp(cli, command, args);
     return ExitCode::kSuccess;
   }
+  RETURN_IF_ERROR(args.CheckText(command.flags, command.positionals));
   RETURN_IF_ERROR(args.ExpandPaths(command.flags, cli.surroundings.environment("HOME")));
   const size_t count = args.positionals().size();
   if (count < command.positionals_min || count > command.positionals_max) {

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/cli/local_files.h"
 #include "client/cli/series.h"
+#include "core/base/json.h"
 #include "core/base/status_macros.h"
 
 namespace radiograph::cli {
@@ -72,6 +73,7 @@ absl::StatusOr<std::vector<v1::Artifact>> PushAll(Cli& cli, Client& client, cons
 absl::StatusOr<std::vector<std::string>> PushIfPath(Cli& cli, Client& client,
                                                     const std::string& ref, v1::ArtifactKind kind,
                                                     bool list) {
+  if (!IsUtf8(ref) && !IsPath(ref)) return UsageError(absl::StrCat(ref, " is not UTF-8"));
   if (!IsPath(ref)) return std::vector<std::string>{ref};
   ASSIGN_OR_RETURN(
       std::vector<v1::Artifact> artifacts,

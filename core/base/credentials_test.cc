@@ -32,7 +32,6 @@ TEST(ParseToken, TellsTheFirstWrongByteAndNoPartOfTheToken) {
     std::string text;
     const char* message;
   };
-  using namespace std::string_literals;
   for (const Case& c : {
            Case{"", "is empty; a token is one line"},
            {"\n", "is empty"},
@@ -48,9 +47,9 @@ TEST(ParseToken, TellsTheFirstWrongByteAndNoPartOfTheToken) {
            {"s3cretschl\xc3\xbcssel",
             "byte 11 is no printable ASCII character; a token is one line"},
            {"\xef\xbb\xbf\xef\xbb\xbfs3cret", "byte 4 is no printable"},
-           {"s\0003\000c\000r\000"s, "byte 2 is no printable"},
-           {"\xff\xfes\0003\000c\000"s, "is UTF-16"},
-           {"\xfe\xff\000s\0003\000c"s, "is UTF-16"},
+           {std::string("s\0003\000c\000r", 7), "byte 2 is no printable"},
+           {std::string("\xff\xfes\0003\000c", 7), "is UTF-16"},
+           {std::string("\xfe\xff\000s\0003", 6), "is UTF-16"},
            {"s3cret\x7f", "byte 7 is no printable"},
            {"\x89PNG\r\n\x1a\ns3cret", "byte 1 is no printable"},
            {"-----BEGIN PRIVATE KEY-----\ns3cret\n", "is a PEM text, no token"},

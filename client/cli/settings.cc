@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "client/cli/cli.h"
@@ -30,7 +31,8 @@ std::string ConfigPath(const Surroundings& surroundings) {
   std::string path = Variable(surroundings, "RADIOGRAPH_CONFIG");
   if (!path.empty()) return path;
   std::string folder = Variable(surroundings, "XDG_CONFIG_HOME");
-  if (folder.empty()) folder = absl::StrCat(Variable(surroundings, "HOME"), "/.config");
+  if (!absl::StartsWith(folder, "/"))
+    folder = absl::StrCat(Variable(surroundings, "HOME"), "/.config");
   return absl::StrCat(folder, "/radiograph/config.json");
 }
 

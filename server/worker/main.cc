@@ -18,7 +18,9 @@
 #include "core/base/file.h"
 #include "core/base/flags.h"
 #include "core/base/home.h"
+#include "core/base/json.h"
 #include "core/base/log.h"
+#include "core/base/names.h"
 #include "core/base/random_hex.h"
 #include "core/base/status_macros.h"
 #include "core/process/compute_process.h"
@@ -130,7 +132,14 @@ absl::StatusOr<AgentOptions> MakeAgentOptions(const Options& options, std::strin
   return agent;
 }
 
+absl::Status CheckName(const std::string& name) {
+  if (IsUtf8(name) && Shown(name, name.npos) == name) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--name is '", Shown(name), "'; UTF-8 without what can't be seen is allowed"));
+}
+
 absl::Status Serve(const Options& options, const EndSignals& ends) {
+  RETURN_IF_ERROR(CheckName(options.name));
   std::string token;
   if (!options.token_file.empty()) {
     ASSIGN_OR_RETURN(token, ReadToken("--token-file", options.token_file));

@@ -81,6 +81,10 @@ class Settings(programs.Case):
             config.write_text(json.dumps({"token": text}))
             self.assert_refused(radiograph(*ASK, RADIOGRAPH_CONFIG=str(config)), f'{config}: "token" ')
 
+    def test_a_name_of_a_worker_is_text(self):
+        for name in (b"a\xff", b"a\nb", "a\u202eb".encode()):
+            self.assert_worker_refused(self.worker(b"--name=" + name), "--name is 'a\\x")
+
     def test_a_token_as_editors_leave_it_is_taken(self):
         server = self.start_server("--devices=none")
         path = self.folder / "my.token"

@@ -12,7 +12,7 @@ RUN --mount=type=cache,id=radiograph-venv,target=/src/.venv \
   deploy/set-up --torch=$TORCH && ninja -C build programs && deploy/image-files /image
 
 FROM $BASE AS base
-RUN useradd --uid 10001 --create-home --home-dir /var/lib/radiograph radiograph
+RUN useradd --uid 10001 --create-home --home-dir /var/lib/radiograph radiograph && chmod 700 /var/lib/radiograph
 VOLUME /var/lib/radiograph
 STOPSIGNAL SIGTERM
 

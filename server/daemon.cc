@@ -146,6 +146,8 @@ absl::Status Daemon::OpenStore() {
   blob_options_.disk_free_bytes_min = options_.disk_min;
   if (tokens_ == nullptr) blob_options_.uploads_per_tenant_max = blob_options_.uploads_max;
   ASSIGN_OR_RETURN(store_, Store::Open(blob_options_, &clock_, &disk_));
+  // Tenants are kept apart, so what they have is not for every account either.
+  if (tokens_ != nullptr) WarnIfOthersMayRead(options_.state);
   pool_ = std::make_unique<Pool>(kPoolThreads);
   errands_ = std::make_unique<Errands>(&clock_);
   jobs_options_.lease_term = options_.lease;

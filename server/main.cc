@@ -1,5 +1,4 @@
 // radiographd, the server.
-#include <grpc/support/log.h>
 #include <malloc.h>
 #include <stdio.h>
 
@@ -11,9 +10,11 @@
 #include "core/base/end_signals.h"
 #include "core/base/file.h"
 #include "core/base/flags.h"
+#include "core/base/home.h"
 #include "core/base/json.h"
 #include "core/base/log.h"
 #include "server/daemon.h"
+#include "server/net/grpc_log.h"
 #include "server/options.h"
 
 namespace radiograph {
@@ -27,12 +28,6 @@ void SetMemoryPolicy() {
   mallopt(M_ARENA_MAX, 2);
   mallopt(M_TRIM_THRESHOLD, 2 << 20);
   mallopt(M_MMAP_THRESHOLD, 8 << 20);
-}
-
-// gRPC's own messages become lines of our log.
-void LogOfGrpc(gpr_log_func_args* args) {
-  Log(args->severity == GPR_LOG_SEVERITY_ERROR ? LogLevel::kWarning : LogLevel::kInfo,
-      "grpc_message", {{"text", args->message}});
 }
 
 int Fail(const absl::Status& status) {
@@ -49,7 +44,7 @@ absl::Status TellPorts(const Daemon& daemon, const std::string& file) {
 
 int Main(int argc, char** argv) {
   ServerOptions options;
-  options.state = DefaultStateFolder();
+  options.state = DefaultStateFolder("radiograph");
   Flags flags("radiographd", "The Radiograph server: takes weights and jobs over gRPC.");
   AddFlags(options, flags);
   if (std::optional<int> exit = flags.ParseOrExit(argc, argv)) return *exit;
@@ -58,7 +53,7 @@ int Main(int argc, char** argv) {
     return 2;
   }
   SetMemoryPolicy();
-  gpr_set_log_function(LogOfGrpc);
+  LogGrpcAsOurs();
   const EndSignals ends;
   const absl::Duration begin = SystemClock().Monotonic();
   absl::StatusOr<std::unique_ptr<Daemon>> daemon = Daemon::Start(options);

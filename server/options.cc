@@ -1,8 +1,5 @@
 #include "server/options.h"
 
-#include <cstdlib>
-
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/address.h"
 #include "core/base/status_macros.h"
@@ -14,13 +11,7 @@ namespace {
 constexpr absl::Duration kKeepMax = absl::Hours(24 * 36'500);
 
 absl::Status CheckAddress(absl::string_view flag, absl::string_view address, bool guarded) {
-  const size_t colon = address.rfind(':');
-  int port = -1;
-  if (colon == absl::string_view::npos || colon == 0 ||
-      !absl::SimpleAtoi(address.substr(colon + 1), &port) || port < 0 || port > 65535) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--", flag, " is '", address, "'; HOST:PORT with a port of 0..65535 is meant"));
-  }
+  RETURN_IF_ERROR(CheckListenAddress(absl::StrCat("--", flag), address));
   if (guarded || IsLoopback(address)) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
       "--", flag, " is '", address,
@@ -50,19 +41,12 @@ void AddLimitFlags(ServerOptions& options, Flags& flags) {
 
 }  // namespace
 
-std::string DefaultStateFolder() {
-  const char* state = getenv("XDG_STATE_HOME");
-  if (state != nullptr && *state == '/') return absl::StrCat(state, "/radiograph");
-  const char* home = getenv("HOME");
-  if (home != nullptr && *home == '/') return absl::StrCat(home, "/.local/state/radiograph");
-  return "radiograph-state";
-}
-
 void AddFlags(ServerOptions& options, Flags& flags) {
   flags.Add("listen", &options.listen, "HOST:PORT for gRPC; port 0 takes a free one");
   flags.Add("http", &options.http,
             "HOST:PORT for /metrics, /healthz, /readyz and a page to look at; none: no HTTP");
-  flags.Add("state", &options.state, "folder of everything that must not be lost; one server each");
+  flags.AddPath("state", &options.state,
+                "folder of everything that must not be lost; one server each");
   flags.Add("devices", &options.devices,
             "what the server itself computes on: auto (GPUs, else the CPU), cpu, none (remote "
             "workers only), or UUIDs of GPUs divided by commas");
@@ -80,19 +64,21 @@ void AddFlags(ServerOptions& options, Flags& flags) {
             "for ever");
   flags.Add("keep-memos", &options.keep_memos, {.min = absl::ZeroDuration(), .max = kKeepMax},
             "how long after its last use a partial result is kept that jobs share; 0: for ever");
-  flags.Add("compute", &options.compute, "path of radiograph-compute; empty: beside this program");
-  flags.Add("port-file", &options.port_file,
-            "file that tells the addresses as JSON once the server answers; empty: none");
+  flags.AddPath("compute", &options.compute,
+                "path of radiograph-compute; empty: beside this program");
+  flags.AddPath("port-file", &options.port_file,
+                "file that tells the addresses as JSON once the server answers; empty: none");
   flags.Add("insecure", &options.insecure,
             "listen where other machines can reach it, without TLS and tokens");
-  flags.Add("tokens-file", &options.tokens_file,
-            "file of who may call (deploy/README.md), read again when it changes; empty: anybody");
-  flags.Add("tls-cert", &options.tls_cert,
-            "PEM file of the certificate and those that lead to its root; read again when it "
-            "changes; empty: no TLS");
-  flags.Add("tls-key", &options.tls_key, "PEM file of the certificate's private key");
-  flags.Add("tls-client-ca", &options.tls_client_ca,
-            "PEM file of the authority whose certificates gRPC clients must show; empty: none");
+  flags.AddPath(
+      "tokens-file", &options.tokens_file,
+      "file of who may call (deploy/README.md), read again when it changes; empty: anybody");
+  flags.AddPath("tls-cert", &options.tls_cert,
+                "PEM file of the certificate and those that lead to its root; read again when it "
+                "changes; empty: no TLS");
+  flags.AddPath("tls-key", &options.tls_key, "PEM file of the certificate's private key");
+  flags.AddPath("tls-client-ca", &options.tls_client_ca,
+                "PEM file of the authority whose certificates gRPC clients must show; empty: none");
   AddLimitFlags(options, flags);
 }
 

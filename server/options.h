@@ -36,9 +36,6 @@ struct ServerOptions {
   int64_t disk_min = -1;  // free bytes; -1: by the size of the disk (server/store/disk_space.h)
 };
 
-// $XDG_STATE_HOME/radiograph, ~/.local/state/radiograph, or ./radiograph-state.
-std::string DefaultStateFolder();
-
 void AddFlags(ServerOptions& options, Flags& flags);
 
 // What the flags can't check one by one. INVALID_ARGUMENT for an address that isn't HOST:PORT, for

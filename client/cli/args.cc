@@ -6,7 +6,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "client/cli/exit_code.h"
+#include "core/base/home.h"
+#include "core/base/json.h"
+#include "core/base/names.h"
 #include "core/base/nearest_names.h"
+#include "core/base/status_macros.h"
 
 namespace radiograph::cli {
 namespace {
@@ -25,6 +29,14 @@ absl::Status UnknownFlag(absl::Span<const FlagSpec> flags, absl::string_view giv
   for (const FlagSpec& flag : flags) names.push_back(Dashed(flag.name));
   return UsageError(absl::StrCat("there is no flag ", given, " here; nearest: ",
                                  absl::StrJoin(NearestNames(given, names, kNearestMax), ", ")));
+}
+
+// `value` as a flag's help shows it.
+bool HoldsPath(absl::string_view value) {
+  for (const char* word : {"FILE", "DIR", "PATH", "REF"}) {
+    if (absl::StrContains(value, word)) return true;
+  }
+  return false;
 }
 
 bool LooksLikeFlag(absl::string_view text) {
@@ -75,6 +87,47 @@ absl::StatusOr<Args> Args::Parse(absl::Span<const FlagSpec> flags,
     values.push_back(std::move(value));
   }
   return args;
+}
+
+absl::Status Args::CheckText(absl::Span<const FlagSpec> flags,
+                             absl::string_view positionals) const {
+  auto check = [](absl::string_view source, absl::string_view expected, absl::string_view text) {
+    if (IsUtf8(text) || HoldsPath(expected)) return absl::OkStatus();
+    return UsageError(absl::StrCat(source, " is \"", Shown(text), "\", which is not UTF-8"));
+  };
+  for (const auto& [name, values] : values_) {
+    const FlagSpec* flag = FindFlag(flags, name);
+    for (const std::string& value : values)
+      RETURN_IF_ERROR(check(Dashed(name), flag->value, value));
+  }
+  for (const std::string& value : positionals_) {
+    RETURN_IF_ERROR(check("an argument", positionals, value));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Args::ExpandPaths(absl::Span<const FlagSpec> flags, const char* home) {
+  auto expand = [home](absl::string_view source, size_t begin, std::string& value) {
+    const absl::StatusOr<std::string> path = ExpandHome(value.substr(begin), home);
+    if (!path.ok()) {
+      return UsageError(absl::StrCat(source, " is \"", value, "\"; ", path.status().message()));
+    }
+    value.replace(begin, value.npos, *path);
+    return absl::OkStatus();
+  };
+  for (auto& [name, values] : values_) {
+    const FlagSpec* flag = FindFlag(flags, name);
+    const bool pair = absl::StrContains(flag->value, '=');  // NAME=REF
+    if (!HoldsPath(absl::string_view(flag->value).substr(pair ? flag->value.find('=') : 0)))
+      continue;
+    for (std::string& value : values) {
+      const size_t equals = value.find('=');
+      if (pair && equals == value.npos) continue;
+      RETURN_IF_ERROR(expand(Dashed(name), pair ? equals + 1 : 0, value));
+    }
+  }
+  for (std::string& value : positionals_) RETURN_IF_ERROR(expand("an argument", 0, value));
+  return absl::OkStatus();
 }
 
 std::vector<std::string> Args::All(absl::string_view flag) const {

@@ -45,6 +45,14 @@ class Args {
   absl::StatusOr<std::vector<std::pair<std::string, std::string>>> Pairs(
       absl::string_view flag) const;
 
+  // A usage error for a value or a positional that holds no path and is no UTF-8: it goes to the
+  // server as text. `positionals` as help shows them.
+  absl::Status CheckText(absl::Span<const FlagSpec> flags, absl::string_view positionals) const;
+  // Puts the home folder in the place of ~/ (core/base/home.h) in positionals and in the values of
+  // flags that hold a FILE, a DIR, a PATH or a REF: no name of an artifact begins with `~`. A usage
+  // error tells the flag and the path.
+  absl::Status ExpandPaths(absl::Span<const FlagSpec> flags, const char* home);
+
   const std::vector<std::string>& positionals() const { return positionals_; }
 
  private:

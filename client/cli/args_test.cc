@@ -15,6 +15,8 @@ using testing::StatusIs;
 
 const std::vector<FlagSpec> kFlags = {
     {.name = "input", .value = "NAME=REF", .help = "", .repeated = true},
+    {.name = "out", .value = "DIR", .help = ""},
+    {.name = "param", .value = "NAME=VALUE", .help = "", .repeated = true},
     {.name = "seed", .value = "N", .help = ""},
     {.name = "timeout", .value = "TIME", .help = ""},
     {.name = "watch", .value = "", .help = ""},
@@ -33,6 +35,35 @@ TEST(Args, ReadsFlagsInBothFormsAndPositionalsBetween) {
   EXPECT_TRUE(args.Has("watch"));
   EXPECT_FALSE(args.Has("seed"));
   EXPECT_EQ(args.Get("o"), "json");
+}
+
+TEST(Args, PathsMayBeginWithTheHomeFolder) {
+  ASSERT_OK_AND_ASSIGN(Args args, Parse({"--out=~/a=b", "--input", "model=~/m=1", "--input=x=~",
+                                         "--param", "text=~/kept", "~/p", "./~", "name"}));
+  ASSERT_OK(args.ExpandPaths(kFlags, "/home/x"));
+  EXPECT_EQ(args.Get("out"), "/home/x/a=b");
+  EXPECT_THAT(args.All("input"), ElementsAre("model=/home/x/m=1", "x=/home/x/"));
+  EXPECT_EQ(args.Get("param"), "text=~/kept");
+  EXPECT_THAT(args.positionals(), ElementsAre("/home/x/p", "./~", "name"));
+}
+
+TEST(Args, AnotherHomeThanOnesOwnIsNotExpanded) {
+  struct Case {
+    std::vector<std::string> arguments;
+    const char* home;
+    const char* message;
+  };
+  for (const Case& c : {Case{{"--out=~root/x"}, "/home/x", "--out is \"~root/x\"; only your own"},
+                        {{"--input", "m=~root"}, "/home/x", "--input is \"m=~root\""},
+                        {{"~root/x"}, "/home/x", "./~root/x"},
+                        {{"--out=~/x"}, nullptr, "HOME is not set"},
+                        {{"~"}, "", "HOME is not set"},
+                        {{"~/x"}, "relative", "HOME is not set, or no absolute path"}}) {
+    ASSERT_OK_AND_ASSIGN(Args args, Parse(c.arguments));
+    const absl::Status status = args.ExpandPaths(kFlags, c.home);
+    EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(c.message)));
+    EXPECT_EQ(ExitCodeOf(status), ExitCode::kUsage);
+  }
 }
 
 TEST(Args, ANegativeNumberIsNoFlag) {

@@ -1,12 +1,16 @@
 // radiograph models|data push | ls | show | tensors | pull | alias | rm
+#include <filesystem>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "client/cli/filter_flags.h"
+#include "client/cli/local_files.h"
 #include "client/cli/output.h"
 #include "client/cli/push.h"
 #include "client/cli/times.h"
+#include "core/base/json.h"
 #include "core/base/status_macros.h"
 
 namespace radiograph::cli {
@@ -54,12 +58,25 @@ absl::Status SayWhatFits(Cli& cli, Client& client, const v1::Artifact& artifact)
   return absl::OkStatus();
 }
 
+// A usage error where two paths stand, the first of which would be taken for a name. `push net
+// ./net` is no such case.
+absl::Status CheckIsNoPath(const std::string& name, const std::string& path) {
+  std::error_code ignored;
+  const bool other =
+      std::filesystem::exists(name, ignored) && !std::filesystem::equivalent(name, path, ignored);
+  if (!IsUtf8(name)) return UsageError(absl::StrCat(name, " is not UTF-8"));
+  if (!other && !IsPath(name)) return absl::OkStatus();
+  return UsageError(absl::StrCat(
+      name, " and ", path, " are two paths; push one at a time, or write NAME PATH, or --name"));
+}
+
 absl::StatusOr<ExitCode> PushCommand(Cli& cli, const Args& args, v1::ArtifactKind kind) {
   ASSIGN_OR_RETURN(Format format, FormatOf(args));
   PushOptions options{.kind = kind, .name = args.Get("name"), .labels = {}, .roles = {}};
   if (args.positionals().size() == 2) {
     if (args.Has("name")) return UsageError("the name is given twice");
     options.name = args.positionals()[0];
+    RETURN_IF_ERROR(CheckIsNoPath(options.name, args.positionals()[1]));
   }
   ASSIGN_OR_RETURN(options.labels, Labels(args));
   ASSIGN_OR_RETURN(Pairs roles, args.Pairs("role"));

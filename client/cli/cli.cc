@@ -27,7 +27,9 @@ a glob ('./steps/*.safetensors', quoted) is a series, in the order of `step` in 
 numbers in the names.
 Settings: --endpoint, --token-file, --ca, --cert and --key, else RADIOGRAPH_ENDPOINT, RADIOGRAPH_TOKEN (the
 token itself), RADIOGRAPH_CA, RADIOGRAPH_CERT and RADIOGRAPH_KEY, else "endpoint", "token", "ca", "cert" and
-"key" in ~/.config/radiograph/config.json; without, no token, no TLS, and the server at )";
+"key" in ~/.config/radiograph/config.json; without, no token, no TLS, and the server at 127.0.0.1:7433.
+An empty variable counts as not set. A path may begin with ~/, the home folder.
+)";
 
 void PrintOverview(std::ostream& out, const std::vector<Command>& all) {
   TextTable table;
@@ -38,7 +40,7 @@ void PrintOverview(std::ostream& out, const std::vector<Command>& all) {
   table.rows.push_back({"  help [COMMAND]", "this text, or a command's flags"});
   out << "radiograph: X-rays for neural networks. Commands:\n\n";
   PrintTable(out, table);
-  out << kRefs << kDefaultEndpoint << ".\n" << kExitCodes;
+  out << kRefs << kExitCodes;
 }
 
 void PrintHelp(Cli& cli, const Command& command, const Args& args) {
@@ -94,6 +96,8 @@ absl::StatusOr<ExitCode> RunCommandOf(Cli& cli, const Command& command,
     PrintHelp(cli, command, args);
     return ExitCode::kSuccess;
   }
+  RETURN_IF_ERROR(args.CheckText(command.flags, command.positionals));
+  RETURN_IF_ERROR(args.ExpandPaths(command.flags, cli.surroundings.environment("HOME")));
   const size_t count = args.positionals().size();
   if (count < command.positionals_min || count > command.positionals_max) {
     return UsageError(absl::StrCat("radiograph ", command.name, " ", command.positionals,
@@ -132,9 +136,8 @@ absl::StatusOr<ExitCode> Dispatch(Cli& cli, absl::Span<const std::string> argume
 
 std::vector<Command> AllCommands() {
   std::vector<Command> all = {RunCommand()};
-  for (auto family :
-       {&AnalysisCommands, &JobCommands, &ArtifactCommands, &ResultCommands, &WorkerCommands,
-        &ProgramCommands}) {
+  for (auto family : {&AnalysisCommands, &JobCommands, &ArtifactCommands, &ResultCommands,
+                      &WorkerCommands, &ProgramCommands}) {
     for (Command& command : family()) all.push_back(std::move(command));
   }
   for (Command& command : all) {
@@ -154,17 +157,22 @@ ExitCode RunCommandLine(absl::Span<const std::string> arguments, Console& consol
   }
   ExitCode failure = ExitCodeOf(code.status());
   std::string hint;
-  if (failure == ExitCode::kUnreachable) {
+  const absl::string_view message = code.status().message();
+  if (failure == ExitCode::kUnreachable && absl::StrContains(message, "does not answer")) {
     hint =
         "; start one with radiographd, or name it with --endpoint or RADIOGRAPH_ENDPOINT (and, if "
         "it "
         "speaks TLS, its authority with --ca or RADIOGRAPH_CA)";
+  } else if (failure == ExitCode::kUnreachable && absl::StrContains(message, "TLS")) {
+    hint = "; leave out --ca and RADIOGRAPH_CA";
+  } else if (failure == ExitCode::kUnreachable && absl::StrContains(message, "authority")) {
+    hint = "; it is named with --ca or RADIOGRAPH_CA";
   } else if (absl::IsUnauthenticated(code.status())) {
     hint = "; show one with RADIOGRAPH_TOKEN or --token-file";
-  } else if (absl::StartsWith(code.status().message(), "no token is sent")) {
+  } else if (absl::StartsWith(message, "no token is sent")) {
     hint = "; name who signs its certificate with --ca or RADIOGRAPH_CA, or say --insecure";
   }
-  console.Say(absl::StrCat("radiograph: ", code.status().message(), hint));
+  console.Say(absl::StrCat("radiograph: ", message, hint));
   return failure;
 }
 

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/base/clock.h"
+#include "core/base/names.h"
 
 namespace radiograph::cli {
 namespace {
@@ -55,12 +56,6 @@ std::string BytesText(int64_t bytes) {
   return absl::StrFormat("%.1f %s", value, kUnits[unit]);
 }
 
-std::string Printable(absl::string_view text) {
-  std::string printable(text);
-  for (char& c : printable) {
-    if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) c = '?';
-  }
-  return printable;
-}
+std::string Printable(absl::string_view text) { return Shown(text, text.npos); }
 
 }  // namespace radiograph::cli

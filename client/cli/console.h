@@ -40,7 +40,7 @@ class Console {
 // "1.5 MiB"
 std::string BytesText(int64_t bytes);
 
-// Text from outside without what would move a terminal's cursor: control characters become "?".
+// Text from outside without what would move a terminal's cursor or not be seen (core/base/names.h).
 std::string Printable(absl::string_view text);
 
 }  // namespace radiograph::cli

@@ -7,7 +7,6 @@
 #include <iterator>
 #include <system_error>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -16,6 +15,7 @@
 #include "core/artifact/tensor_files.h"
 #include "core/base/file.h"
 #include "core/base/json.h"
+#include "core/base/names.h"
 #include "core/base/status_macros.h"
 
 namespace radiograph::cli {
@@ -24,7 +24,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kTensors[] = ".safetensors";
-constexpr size_t kNameBytesMax = 128;
 constexpr int64_t kRevisionBytesMax = 256;  // of a file below refs/
 constexpr size_t kShownMax = 3;
 
@@ -210,12 +209,7 @@ std::string SuggestName(const std::string& given) {
     if (!absl::ConsumePrefix(&text, "models--")) continue;
     name = absl::StrReplaceAll(text, {{"--", "/"}});
   }
-  for (char& c : name) {
-    bool allowed =
-        absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains("._/-", c);
-    if (!allowed) c = '_';
-  }
-  return name.substr(0, kNameBytesMax);
+  return NameOf(name);
 }
 
 absl::StatusOr<LocalArtifact> FindFiles(const std::string& path, v1::ArtifactKind kind) {

@@ -1,4 +1,6 @@
 // The command line's process: signals, streams, exit code.
+#include <google/protobuf/stubs/logging.h>
+#include <grpc/support/log.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -8,7 +10,9 @@
 #include <iostream>
 #include <thread>
 
+#include "absl/strings/str_cat.h"
 #include "client/cli/cli.h"
+#include "core/base/log.h"
 
 namespace radiograph::cli {
 namespace {
@@ -52,8 +56,19 @@ bool ReaderIsGone() {
   return poll(&out, 1, 0) > 0 && (out.revents & POLLERR) != 0;
 }
 
+// A call's own status says why it failed, so gRPC's lines about it are not said besides, unless
+// somebody looks for a fault and has set GRPC_VERBOSITY.
+void SilenceLibraries() {
+  google::protobuf::SetLogHandler(nullptr);
+  gpr_set_log_function([](gpr_log_func_args* args) {
+    if (std::getenv("GRPC_VERBOSITY") == nullptr) return;
+    std::cerr << absl::StrCat("grpc: ", WithoutSecrets(args->message), "\n");
+  });
+}
+
 int Main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
+  SilenceLibraries();
   SignalListener signals;
   Console console(std::cout, std::cerr, isatty(STDERR_FILENO) == 1);
   Surroundings surroundings{.environment = [](const char* name) { return std::getenv(name); },

@@ -90,15 +90,16 @@ void PrintTable(std::ostream& out, const TextTable& table) {
   std::vector<size_t> widths(table.columns.size());
   auto measure = [&](const std::vector<std::string>& cells) {
     widths.resize(std::max(widths.size(), cells.size()));
-    for (size_t i = 0; i < cells.size(); ++i) widths[i] = std::max(widths[i], Width(cells[i]));
+    for (size_t i = 0; i < cells.size(); ++i)
+      widths[i] = std::max(widths[i], Width(Printable(cells[i])));
   };
   measure(table.columns);
   for (const auto& row : table.rows) measure(row);
   auto line = [&](const std::vector<std::string>& cells) {
     std::string text;
     for (size_t i = 0; i < cells.size(); ++i) {
-      absl::StrAppend(&text, Printable(cells[i]),
-                      std::string(widths[i] - Width(cells[i]) + 2, ' '));
+      const std::string cell = Printable(cells[i]);
+      absl::StrAppend(&text, cell, std::string(widths[i] - Width(cell) + 2, ' '));
     }
     out << absl::StripTrailingAsciiWhitespace(text) << "\n";
   };

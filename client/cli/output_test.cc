@@ -55,7 +55,7 @@ TEST(Output, YamlIsReadBackAsWhatItWas) {
 
 TEST(Output, ATableFromOutsideMovesNoCursor) {
   TextTable table{.columns = {"NAME"}, .rows = {{"a\x1b[2Jb\nc"}}};
-  EXPECT_EQ(Printed(Format::kTable, table, {}), "NAME\na?[2Jb?c\n");
+  EXPECT_EQ(Printed(Format::kTable, table, {}), "NAME\na\\x1b[2Jb\\x0ac\n");
 }
 
 TEST(Format, AnUnknownOneIsAUsageError) {

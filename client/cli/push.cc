@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/cli/local_files.h"
 #include "client/cli/series.h"
+#include "core/base/json.h"
 #include "core/base/status_macros.h"
 
 namespace radiograph::cli {
@@ -49,6 +50,10 @@ absl::StatusOr<v1::Artifact> Push(Cli& cli, Client& client, const std::string& p
   }
   cli.console.Say(
       absl::StrCat(path, " is ", v1::ArtifactKind_Name(options.kind), " ", RefOf(*artifact)));
+  if (options.name.empty() && artifact->version() > 1) {
+    cli.console.Say(absl::StrCat("  ", artifact->name(), " had versions before this one; ",
+                                 "if it is another model, give it a --name"));
+  }
   SayNotes(cli, local.notes, said);
   SayNotes(cli, {artifact->notes().begin(), artifact->notes().end()}, said);
   return artifact;
@@ -81,6 +86,7 @@ absl::StatusOr<std::vector<v1::Artifact>> PushAll(Cli& cli, Client& client, cons
 absl::StatusOr<std::vector<std::string>> PushIfPath(Cli& cli, Client& client,
                                                     const std::string& ref, bool list,
                                                     const PushOptions& options) {
+  if (!IsUtf8(ref) && !IsPath(ref)) return UsageError(absl::StrCat(ref, " is not UTF-8"));
   if (!IsPath(ref)) return std::vector<std::string>{ref};
   ASSIGN_OR_RETURN(std::vector<v1::Artifact> artifacts, PushAll(cli, client, ref, list, options));
   std::vector<std::string> refs;

@@ -5,6 +5,7 @@
 #include "absl/strings/str_format.h"
 #include "client/cpp/session.h"
 #include "core/base/address.h"
+#include "core/base/credentials.h"
 #include "core/base/status_macros.h"
 
 namespace radiograph {
@@ -21,10 +22,15 @@ std::string RandomUuid() {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Make(ClientOptions options) {
-  if (options.endpoint.empty()) {
-    return absl::InvalidArgumentError("the endpoint is empty; give host:port or unix:/path");
-  }
+  ASSIGN_OR_RETURN(options.endpoint, ParseEndpoint("endpoint", options.endpoint));
+  auto named = [](const char* name, const std::string& text) {
+    return PemText{text.empty() ? "" : name, text};
+  };
+  RETURN_IF_ERROR(CheckClientTls(named("tls.authority", options.tls.authority),
+                                 named("tls.certificate", options.tls.certificate),
+                                 named("tls.key", options.tls.key)));
   if (!options.token.empty()) {
+    ASSIGN_OR_RETURN(options.token, ParseToken("token", options.token));
     RETURN_IF_ERROR(
         CheckTokenIsSafe(options.endpoint, !options.tls.authority.empty(), options.insecure));
   }

@@ -59,7 +59,7 @@ struct ClientTls {
 };
 
 struct ClientOptions {
-  std::string endpoint = kDefaultEndpoint;  // host:port or unix:/path
+  std::string endpoint = kDefaultEndpoint;  // HOST:PORT, HOST (port 7433) or unix:PATH
   std::string token = {};                   // who calls; empty: no token
   ClientTls tls = {};
   bool insecure = false;  // sends the token over a network without TLS
@@ -85,8 +85,8 @@ class Meter;
 
 class Client {
  public:
-  // Does not connect yet. INVALID_ARGUMENT for an empty endpoint; PERMISSION_DENIED for a token
-  // that others could read on its way.
+  // Does not connect yet. INVALID_ARGUMENT for an endpoint, a token or a PEM text that is none,
+  // without a part of the token; PERMISSION_DENIED for a token that others could read on its way.
   static absl::StatusOr<std::unique_ptr<Client>> Make(ClientOptions options = {});
   ~Client();
 

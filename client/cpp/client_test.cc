@@ -73,6 +73,29 @@ class ClientTest : public ::testing::Test {
   std::optional<TemporaryFolder> folder_;
 };
 
+TEST(ClientMake, ChecksWhatGrpcWouldAbortOnOrLeaveOut) {
+  struct Case {
+    ClientOptions options;
+    const char* message;
+  };
+  for (const Case& c :
+       {Case{{.token = "hunter2 x", .retry = {}}, "token is no token: byte 8 is a blank"},
+        {{.token = "hunter2\xc3\xbc", .retry = {}}, "byte 8 is no printable ASCII"},
+        {{.token = "hunter2\nx", .retry = {}}, "byte 8 is an end of line"},
+        {{.tls = {.authority = "no PEM"}, .retry = {}}, "tls.authority holds no certificate"},
+        {{.tls = {.certificate = "x", .key = "y"}, .retry = {}}, "tls.certificate holds no"},
+        {{.endpoint = "", .retry = {}}, "endpoint is ''; HOST:PORT"},
+        {{.endpoint = "http://h:1", .retry = {}}, "without http://: h:1"},
+        {{.endpoint = "a:hunter2@h:1", .retry = {}}, "without a user or a password"}}) {
+    const absl::Status status = Client::Make(c.options).status();
+    EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(c.message)));
+    EXPECT_THAT(std::string(status.message()), Not(HasSubstr("hunter2")));
+  }
+  for (const char* token : {"", "s3cret", "s3cret\n", "\xef\xbb\xbfs3cret"}) {
+    EXPECT_OK(Client::Make({.token = token, .retry = {}})) << token;
+  }
+}
+
 TEST_F(ClientTest, RepeatsACallThatIsUnavailableTwice) {
   fake_.With([](State& state) { state.faults.unavailable = 2; });
   ASSERT_OK_AND_ASSIGN(v1::ServerInfo info, client_->GetInfo());

@@ -12,9 +12,14 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "client/cpp/client.h"
+#include "core/base/address.h"
 
 namespace radiograph {
 namespace {
+
+// A TLS server that gets no TLS just hangs up, so the port itself is the only sign.
+constexpr char kHttpPortEnd[] = ":7434";
+constexpr char kHttpPortHint[] = "; that is usually the port for HTTP, and 7433 that for gRPC";
 
 constexpr char kPayload[] = "radiograph.client/from_server";
 
@@ -62,7 +67,11 @@ absl::Status FromRpc(const grpc::Status& status, absl::string_view endpoint) {
   if (status.ok()) return absl::OkStatus();
   std::string message = status.error_message();
   if (status.error_code() == grpc::StatusCode::UNAVAILABLE && status.error_details().empty()) {
-    message = absl::StrCat("the server at ", endpoint, " does not answer (", Reason(message), ")");
+    const absl::string_view why = WhyNoGrpc(message);
+    message = why.empty()
+                  ? absl::StrCat("the server at ", endpoint, " does not answer (", Reason(message),
+                                 absl::EndsWith(endpoint, kHttpPortEnd) ? kHttpPortHint : "", ")")
+                  : absl::StrCat("no server to speak to at ", endpoint, ": ", why);
   }
   std::vector<std::string> additions = Additions(status);
   if (!additions.empty()) absl::StrAppend(&message, ": ", absl::StrJoin(additions, "; "));
@@ -88,7 +97,8 @@ std::optional<absl::Duration> RetryDelay(const grpc::Status& status) {
 }
 
 bool IsRetryable(const grpc::Status& status) {
-  return status.error_code() == grpc::StatusCode::UNAVAILABLE ||
+  return (status.error_code() == grpc::StatusCode::UNAVAILABLE &&
+          WhyNoGrpc(status.error_message()).empty()) ||
          (status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED && RetryDelay(status));
 }
 

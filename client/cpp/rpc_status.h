@@ -19,7 +19,8 @@ absl::Status FromRpc(const grpc::Status& status, absl::string_view endpoint);
 // The delay that the server asks for in RetryInfo.
 std::optional<absl::Duration> RetryDelay(const grpc::Status& status);
 
-// UNAVAILABLE, or RESOURCE_EXHAUSTED with RetryInfo.
+// UNAVAILABLE, unless it is no gRPC server that answered (WhyNoGrpc), or RESOURCE_EXHAUSTED with
+// RetryInfo.
 bool IsRetryable(const grpc::Status& status);
 
 // Also what a stream may end with when the server stops or its deadline passes.

@@ -11,7 +11,9 @@
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "core/base/cause.h"
+#include "core/base/log.h"
 #include "core/base/status_macros.h"
 
 namespace radiograph {
@@ -60,9 +62,9 @@ void UniqueFd::Reset() {
 }
 
 absl::Status ErrnoStatus(int error, absl::string_view action, absl::string_view path) {
-  return WithErrno(absl::Status(CodeOf(error), absl::StrCat(action, " ", path, ": ",
-                                                            std::strerror(error))),
-                   error);
+  return WithErrno(
+      absl::Status(CodeOf(error), absl::StrCat(action, " ", path, ": ", std::strerror(error))),
+      error);
 }
 
 absl::StatusOr<UniqueFd> OpenFile(const std::string& path, int flags) {
@@ -163,6 +165,24 @@ absl::Status MakeFolders(const std::string& path) {
   std::filesystem::create_directories(path, error);
   if (error) return ErrnoStatus(error.value(), "can't create folder", path);
   return absl::OkStatus();
+}
+
+absl::Status MakePrivateFolder(const std::string& path) {
+  std::filesystem::path folder = std::filesystem::path(path).lexically_normal();
+  if (!folder.has_filename()) folder = folder.parent_path();  // without the `/` at its end
+  RETURN_IF_ERROR(MakeFolders(FolderOf(folder.string())));
+  if (mkdir(folder.c_str(), 0700) == 0) return absl::OkStatus();
+  return MakeFolders(path);
+}
+
+void WarnIfOthersMayRead(const std::string& folder) {
+  struct stat info;
+  if (stat(folder.c_str(), &info) != 0 || (info.st_mode & (S_IRWXG | S_IRWXO)) == 0) return;
+  Log(LogLevel::kWarning, "folder_open_to_others",
+      {{"folder", folder},
+       {"mode", absl::StrFormat("%04o", info.st_mode & 07777)},
+       {"hint",
+        absl::StrCat("other accounts of this machine may look into it: chmod 700 ", folder)}});
 }
 
 absl::Status RemoveTree(const std::string& path) {

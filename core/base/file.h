@@ -55,6 +55,11 @@ absl::Status WriteFileDurably(const std::string& path, absl::string_view bytes);
 absl::Status SyncFolder(const std::string& folder);
 
 absl::Status MakeFolders(const std::string& path);
+// The same, where the last folder, if it is made here, is for this account only (mode 0700).
+absl::Status MakePrivateFolder(const std::string& path);
+// A line in the log, `folder_open_to_others`, where other accounts of the machine may look into the
+// folder.
+void WarnIfOthersMayRead(const std::string& folder);
 absl::Status RemoveTree(const std::string& path);
 
 // A new folder below `parent`, removed with all it holds at the end.

@@ -3,7 +3,10 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "tests/support/status_matchers.h"
 
 namespace radiograph {
 namespace {
@@ -63,6 +66,27 @@ TEST_F(FileTest, TemporaryFolderGoesWithItsContents) {
     ASSERT_TRUE(WriteFile(path + "/x", "x").ok());
   }
   EXPECT_NE(access(path.c_str(), F_OK), 0);
+}
+
+TEST(MakePrivateFolder, OnlyTheLastFolderThatItMakesIsPrivate) {
+  ASSERT_OK_AND_ASSIGN(const TemporaryFolder folder, TemporaryFolder::Make());
+  auto mode = [](const std::string& path) {
+    struct stat info = {};
+    EXPECT_EQ(stat(path.c_str(), &info), 0) << path;
+    return info.st_mode & 07777;
+  };
+  for (const std::string name : {"a/b", "c/d/", "e/./f//", "g"}) {
+    const std::string path = folder.path() + "/" + name;
+    ASSERT_OK(MakePrivateFolder(path));
+    EXPECT_EQ(mode(path), 0700u) << path;
+    ASSERT_EQ(chmod(path.c_str(), 0755), 0);
+    ASSERT_OK(MakePrivateFolder(path));
+    EXPECT_EQ(mode(path), 0755u) << "what was there stays as it is";
+  }
+  EXPECT_EQ(mode(folder.path() + "/a"), 0755u);
+  ASSERT_OK(WriteFile(folder.path() + "/file", ""));
+  EXPECT_FALSE(MakePrivateFolder(folder.path() + "/file").ok());
+  EXPECT_FALSE(MakePrivateFolder(folder.path() + "/file/x").ok());
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
+#include "core/base/home.h"
 #include "core/base/nearest_names.h"
 #include "core/base/status_macros.h"
 
@@ -88,6 +89,11 @@ void Flags::Add(absl::string_view name, std::string* value, absl::string_view he
   });
 }
 
+void Flags::AddPath(absl::string_view name, std::string* value, absl::string_view help) {
+  Add(name, value, help);
+  flags_.back().is_path = true;
+}
+
 void Flags::AddWord(absl::string_view name, std::string* value, std::vector<std::string> words,
                     absl::string_view help) {
   std::string allowed = absl::StrJoin(words, "|");
@@ -138,16 +144,14 @@ void Flags::AddBytes(absl::string_view name, int64_t* value, Range<int64_t> rang
 
 void Flags::Add(absl::string_view name, absl::Duration* value, Range<absl::Duration> range,
                 absl::string_view help) {
-  AddFlag(name, help, DurationText(*value),
-          [value, range](absl::string_view text) -> absl::Status {
-            absl::Duration given;
-            if (!ParseFlagDuration(text, &given) || given < range.min || given > range.max) {
-              return OutOf(DurationText(range.min), DurationText(range.max),
-                           "a duration like 30s or 30d");
-            }
-            *value = given;
-            return absl::OkStatus();
-          });
+  AddFlag(name, help, DurationText(*value), [value, range](absl::string_view text) -> absl::Status {
+    absl::Duration given;
+    if (!ParseFlagDuration(text, &given) || given < range.min || given > range.max) {
+      return OutOf(DurationText(range.min), DurationText(range.max), "a duration like 30s or 30d");
+    }
+    *value = given;
+    return absl::OkStatus();
+  });
 }
 
 const Flags::Flag* Flags::Find(absl::string_view name) const {
@@ -157,17 +161,21 @@ const Flags::Flag* Flags::Find(absl::string_view name) const {
   return nullptr;
 }
 
-absl::Status Flags::Set(const Flag& flag, absl::string_view source, absl::string_view value) const {
-  absl::Status status = flag.set(value);
+absl::Status Flags::Set(const Flag& flag, absl::string_view source, absl::string_view value,
+                        const char* home) const {
+  const absl::StatusOr<std::string> meant =
+      flag.is_path ? ExpandHome(value, home) : std::string(value);
+  absl::Status status = meant.ok() ? flag.set(*meant) : meant.status();
   if (status.ok()) return status;
   return absl::InvalidArgumentError(absl::StrCat(source, " is '", value, "'; ", status.message()));
 }
 
 absl::Status Flags::Parse(absl::Span<const char* const> arguments, const Environment& environment) {
+  const char* home = environment("HOME");
   for (const Flag& flag : flags_) {
     const std::string name = EnvironmentName(flag.name);
     const char* value = environment(name.c_str());
-    if (value != nullptr && *value != '\0') RETURN_IF_ERROR(Set(flag, name, value));
+    if (value != nullptr && *value != '\0') RETURN_IF_ERROR(Set(flag, name, value, home));
   }
   for (size_t i = 0; i < arguments.size(); ++i) {
     absl::string_view argument = arguments[i];
@@ -198,13 +206,14 @@ absl::Status Flags::Parse(absl::Span<const char* const> arguments, const Environ
       }
       value = arguments[i];
     }
-    RETURN_IF_ERROR(Set(*flag, absl::StrCat("--", name), value));
+    RETURN_IF_ERROR(Set(*flag, absl::StrCat("--", name), value, home));
   }
   return absl::OkStatus();
 }
 
 std::string Flags::Help() const {
-  std::string text = absl::StrCat(program_, ": ", summary_, "\n\n");
+  std::string text = absl::StrCat(program_, ": ", summary_,
+                                  "\nAn empty environment variable counts as not set.\n\n");
   for (const Flag& flag : flags_) {
     absl::StrAppend(&text, "  --", flag.name, flag.is_switch ? "" : "=VALUE", "\n      ", flag.help,
                     "\n      default: ", flag.default_text.empty() ? "none" : flag.default_text,

@@ -39,6 +39,8 @@ class Flags {
 
   // `value` holds the default and outlives the Flags. `help` is one line and tells the unit.
   void Add(absl::string_view name, std::string* value, absl::string_view help);
+  // A file or folder: ~/ at its start is the home folder (core/base/home.h).
+  void AddPath(absl::string_view name, std::string* value, absl::string_view help);
   // One of `words`.
   void AddWord(absl::string_view name, std::string* value, std::vector<std::string> words,
                absl::string_view help);
@@ -68,12 +70,13 @@ class Flags {
  private:
   struct Flag {
     std::string name, help, default_text;
-    bool is_switch = false;
+    bool is_switch = false, is_path = false;
     std::function<absl::Status(absl::string_view)> set;  // the message is "what is allowed"
   };
   void AddFlag(absl::string_view name, absl::string_view help, std::string default_text,
                std::function<absl::Status(absl::string_view)> set);
-  absl::Status Set(const Flag& flag, absl::string_view source, absl::string_view value) const;
+  absl::Status Set(const Flag& flag, absl::string_view source, absl::string_view value,
+                   const char* home) const;
   const Flag* Find(absl::string_view name) const;
 
   std::string program_, summary_;

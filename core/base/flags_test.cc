@@ -18,6 +18,7 @@ class FlagsTest : public ::testing::Test {
  protected:
   FlagsTest() : flags_("prog", "A program.") {
     flags_.Add("listen", &listen_, "HOST:PORT");
+    flags_.AddPath("state", &state_, "folder");
     flags_.AddWord("devices", &devices_, {"auto", "cpu", "none"}, "what to use");
     flags_.Add("insecure", &insecure_, "no TLS");
     flags_.Add("threads", &threads_, {.min = 0, .max = 1024}, "threads; 0: all cores");
@@ -33,6 +34,7 @@ class FlagsTest : public ::testing::Test {
 
   std::map<std::string, std::string> environment_;
   std::string listen_ = "127.0.0.1:1";
+  std::string state_ = "";
   std::string devices_ = "auto";
   bool insecure_ = false;
   int64_t threads_ = 0;
@@ -40,6 +42,24 @@ class FlagsTest : public ::testing::Test {
   absl::Duration lease_ = absl::Seconds(30);
   Flags flags_;
 };
+
+TEST_F(FlagsTest, APathMayBeginWithTheHomeFolder) {
+  environment_ = {{"HOME", "/home/x"}, {"RADIOGRAPH_STATE", "~/from environment"}};
+  ASSERT_OK(Parse({}));
+  EXPECT_EQ(state_, "/home/x/from environment");
+  ASSERT_OK(Parse({"--state=~/a", "--listen=~/no-path"}));
+  EXPECT_EQ(state_, "/home/x/a");
+  EXPECT_EQ(listen_, "~/no-path");
+  ASSERT_OK(Parse({"--state", "./~"}));
+  EXPECT_EQ(state_, "./~");
+  EXPECT_THAT(Parse({"--state=~root/x"}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("--state is '~root/x'"), HasSubstr("./~root/x"))));
+  environment_ = {{"RADIOGRAPH_STATE", "~/x"}};
+  EXPECT_THAT(Parse({}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("RADIOGRAPH_STATE is '~/x'"), HasSubstr("HOME"))));
+}
 
 TEST_F(FlagsTest, DefaultsStayWithoutArguments) {
   ASSERT_OK(Parse({}));

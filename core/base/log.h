@@ -42,6 +42,10 @@ void Log(LogLevel level, absl::string_view event, std::initializer_list<LogField
 std::string LogLine(absl::Time time, LogLevel level, absl::string_view event,
                     std::initializer_list<LogField> fields);
 
+// What a library wants to log, up to the first place that may hold a token or an upload: the word
+// raw_bytes, authorization or Bearer, or a dump of bytes in hexadecimal.
+std::string WithoutSecrets(absl::string_view foreign);
+
 }  // namespace radiograph
 
 #endif  // RADIOGRAPH_CORE_BASE_LOG_H_

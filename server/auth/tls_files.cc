@@ -1,13 +1,9 @@
 #include "server/auth/tls_files.h"
 
-#include <openssl/bio.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
-
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/credentials.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
@@ -15,49 +11,26 @@
 namespace radiograph {
 namespace {
 
-constexpr int64_t kPemBytesMax = 1 << 20;
-
-template <typename T, void (*kFree)(T*)>
-struct Freed {
-  void operator()(T* object) const { kFree(object); }
-};
-using Certificate = std::unique_ptr<X509, Freed<X509, &X509_free>>;
-using Key = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY, &EVP_PKEY_free>>;
-
-// A key that wants a password has none here: nobody is there to be asked.
-int NoPassword(char*, int, int, void*) { return 0; }
-
-// The first thing in a PEM text, or null.
-template <typename T, typename Read>
-T FirstOf(const std::string& pem, Read read) {
-  std::unique_ptr<BIO, Freed<BIO, &BIO_free_all>> bio(
-      BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  T object(read(bio.get(), nullptr, &NoPassword, nullptr));
-  ERR_clear_error();
-  return object;
-}
-
 absl::Status Wrong(absl::string_view what) { return absl::InvalidArgumentError(what); }
 
 absl::StatusOr<std::string> ReadPem(const WatchedFile& file) {
-  return file.path().empty() ? std::string() : ReadFile(file.path(), kPemBytesMax);
+  if (file.path().empty()) return std::string();
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(file.path(), kPemBytesMax));
+  return std::string(WithoutByteOrderMark(text));
 }
 
 }  // namespace
 
 absl::Status CheckPems(const TlsPems& pems) {
-  const auto certificate = FirstOf<Certificate>(pems.certificates, &PEM_read_bio_X509);
-  if (certificate == nullptr) return Wrong("the certificate file holds no certificate in PEM");
-  const auto key = FirstOf<Key>(pems.key, &PEM_read_bio_PrivateKey);
-  if (key == nullptr) return Wrong("the key file holds no private key in PEM without password");
-  const bool fit = X509_check_private_key(certificate.get(), key.get()) == 1;
-  ERR_clear_error();
-  if (!fit) return Wrong("the key is not that of the certificate");
-  if (X509_cmp_current_time(X509_get0_notAfter(certificate.get())) < 0) {
-    return Wrong("the certificate has expired");
+  if (!HoldsCertificate(pems.certificates)) {
+    return Wrong("the certificate file holds no certificate in PEM");
   }
-  if (!pems.client_authority.empty() &&
-      FirstOf<Certificate>(pems.client_authority, &PEM_read_bio_X509) == nullptr) {
+  if (!HoldsKey(pems.key)) {
+    return Wrong("the key file holds no private key in PEM without password");
+  }
+  if (!KeyFits(pems.key, pems.certificates)) return Wrong("the key is not that of the certificate");
+  if (HasExpired(pems.certificates)) return Wrong("the certificate has expired");
+  if (!pems.client_authority.empty() && !HoldsCertificate(pems.client_authority)) {
     return Wrong("the file of the clients' authority holds no certificate in PEM");
   }
   return absl::OkStatus();

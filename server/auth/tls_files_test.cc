@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/base/credentials.h"
 #include "core/base/file.h"
 #include "server/auth/test_certificate.h"
 #include "tests/support/status_matchers.h"
@@ -28,6 +29,38 @@ TEST(CheckPems, SaysWhatDoesNotFit) {
   };
   for (const auto& [pems, message] : cases) {
     EXPECT_THAT(CheckPems(pems), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(message)));
+  }
+}
+
+TEST(CheckClientTls, WhatIsNamedMustHoldWhatItIsNamedFor) {
+  const TlsPems good = MakeCertificate("good"), other = MakeCertificate("other");
+  const PemText none, ca{"--ca c", good.certificates}, cert{"--cert c", good.certificates},
+      key{"--key k", good.key};
+  EXPECT_OK(CheckClientTls(none, none, none));
+  EXPECT_OK(CheckClientTls(ca, none, none));
+  EXPECT_OK(CheckClientTls(ca, cert, key));
+  EXPECT_OK(CheckClientTls({"--ca c", "# ours\n" + good.certificates}, none, none));
+  struct Case {
+    PemText authority, certificate, key;
+    const char* message;
+  };
+  for (const Case& c : {
+           Case{{"--ca c", ""}, none, none, "--ca c is empty; certificate in PEM is meant"},
+           {{"--ca c", "\n"}, none, none, "--ca c holds no certificate in PEM"},
+           {{"--ca c", good.key}, none, none, "--ca c holds no certificate"},
+           {{"--ca c", good.certificates.substr(0, 300)}, none, none, "--ca c holds no"},
+           {{"--ca c", std::string("\x30\x82\x01", 3)}, none, none, "--ca c holds no"},
+           {ca, {"--cert c", ""}, key, "--cert c is empty"},
+           {ca, {"--cert c", good.key}, key, "--cert c holds no certificate"},
+           {ca, cert, {"--key k", ""}, "--key k is empty"},
+           {ca, cert, {"--key k", good.certificates}, "--key k holds no private key"},
+           {ca, cert, {"--key k", other.key}, "--key k is not the key of --cert c"},
+           {ca, cert, none, "--cert c stands alone"},
+           {ca, none, key, "--key k stands alone"},
+           {none, cert, key, "no TLS without the authority"},
+       }) {
+    EXPECT_THAT(CheckClientTls(c.authority, c.certificate, c.key),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(c.message)));
   }
 }
 

@@ -8,13 +8,14 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "core/base/credentials.h"
 #include "core/base/digest.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
+#include "core/base/names.h"
 #include "core/base/status_macros.h"
 #include "server/store/tenant.h"
 
@@ -33,7 +34,7 @@ constexpr ScopeWord kScopeWords[] = {{"read", kRead, kRead},
                                      {"worker", kWorker, kWorker}};
 
 std::string Quoted(absl::string_view value) {
-  return absl::StrCat("'", absl::CHexEscape(value.substr(0, kWordBytesMax)), "'");
+  return absl::StrCat("'", Shown(value, kWordBytesMax), "'");
 }
 
 bool IsWord(absl::string_view text, absl::string_view others) {
@@ -68,14 +69,14 @@ absl::StatusOr<Token> ParseLine(absl::string_view line) {
     return absl::InvalidArgumentError(
         absl::StrCat("has ", words.size(), " words; SHA-256, tenant, scopes and name are meant"));
   }
-  Token token{.sha256 = std::string(words[0]),
+  Token token{.sha256 = absl::AsciiStrToLower(words[0]),
               .tenant = std::string(words[1]),
               .scopes = 0,
               .name = std::string(words[3])};
   if (!IsSha256(token.sha256)) {
     return absl::InvalidArgumentError(
         absl::StrCat("the first word, of ", words[0].size(),
-                     " characters, is no SHA-256: 64 lower-case hexadecimal digits"));
+                     " characters, is no SHA-256: 64 hexadecimal digits"));
   }
   ASSIGN_OR_RETURN(token.scopes, ParseScopes(words[2]));
   if (token.scopes == kWorker && token.tenant != kEveryTenant) {
@@ -107,7 +108,8 @@ absl::StatusOr<std::vector<Token>> ParseTokens(absl::string_view text) {
   std::vector<Token> tokens;
   std::map<std::string, int64_t> lines;  // of digests and names
   int64_t number = 0;
-  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+  if (IsUtf16(text)) return absl::InvalidArgumentError("is UTF-16; save it as ASCII or UTF-8");
+  for (absl::string_view line : absl::StrSplit(WithoutByteOrderMark(text), '\n')) {
     ++number;
     line = absl::StripAsciiWhitespace(line.substr(0, line.find('#')));
     if (line.empty()) continue;

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "core/base/digest.h"
@@ -61,6 +62,21 @@ TEST(ParseTokens, SaysWhichLineIsWrongAndHow) {
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(c.message)))
         << c.name;
   }
+}
+
+TEST(ParseTokens, TakesWhatOtherToolsWrite) {
+  const std::string line = Text("$ vision read x"), upper = absl::AsciiStrToUpper(Sha256Hex("w"));
+  for (const std::string& text :
+       {"\xef\xbb\xbf" + line, line + "\r\n# more\r\n", "\xef\xbb\xbf# first\r\n" + line + "\r\n",
+        absl::AsciiStrToUpper(Sha256Hex("secret")) + " vision read x\n"}) {
+    ASSERT_OK_AND_ASSIGN(const std::vector<Token> tokens, ParseTokens(text));
+    ASSERT_EQ(tokens.size(), 1);
+    EXPECT_EQ(tokens[0].sha256, Sha256Hex("secret"));
+  }
+  EXPECT_THAT(ParseTokens(upper + " a read x\n" + Sha256Hex("w") + " a read y"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("the token of line 1")));
+  EXPECT_THAT(ParseTokens("\xff\xfeT\0"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is UTF-16")));
 }
 
 TEST(ParseTokens, ATokenInThePlaceOfItsDigestIsNotTold) {

@@ -4,9 +4,9 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "core/base/names.h"
 #include "core/base/nearest_names.h"
 #include "core/base/random_hex.h"
 #include "core/base/status_macros.h"
@@ -53,8 +53,7 @@ absl::StatusOr<v1::Alias> RemoveAlias(Connection& connection, const std::string&
         absl::StrCat(ref, " points at version ", alias->version(), ", not at ", from.version()));
   }
   RETURN_IF_ERROR(
-      connection
-          .Prepare("DELETE FROM artifact_alias WHERE tenant = ? AND name = ? AND alias = ?")
+      connection.Prepare("DELETE FROM artifact_alias WHERE tenant = ? AND name = ? AND alias = ?")
           .Bind(1, tenant)
           .Bind(2, alias->name())
           .Bind(3, alias->alias())
@@ -72,8 +71,7 @@ absl::Status CheckAlias(absl::string_view alias) {
     return absl::OkStatus();
   }
   return absl::InvalidArgumentError(
-      absl::StrCat("'", absl::CHexEscape(alias.substr(0, 200)),
-                   "' is no alias: 1..64 of [a-z0-9_-], the first a letter"));
+      absl::StrCat("'", Shown(alias), "' is no alias: 1..64 of [a-z0-9_-], the first a letter"));
 }
 
 absl::StatusOr<std::optional<v1::Alias>> FindAlias(Connection& connection,
@@ -108,13 +106,11 @@ absl::Status AliasNotFound(Connection& connection, const std::string& tenant,
   }
   const std::string missing = absl::StrCat("there is no artifact ", name, ":", alias);
   if (aliases.empty()) return absl::NotFoundError(missing);
-  return absl::NotFoundError(
-      absl::StrCat(missing, "; the nearest aliases of ", name, " are ",
-                   absl::StrJoin(NearestNames(alias, aliases), ", ")));
+  return absl::NotFoundError(absl::StrCat(missing, "; the nearest aliases of ", name, " are ",
+                                          absl::StrJoin(NearestNames(alias, aliases), ", ")));
 }
 
-absl::Status AddAliases(Connection& connection, const std::string& tenant,
-                        v1::Artifact& artifact) {
+absl::Status AddAliases(Connection& connection, const std::string& tenant, v1::Artifact& artifact) {
   Statement& rows = connection
                         .Prepare(
                             "SELECT record FROM artifact_alias WHERE tenant = ? AND name = ? "
@@ -150,16 +146,16 @@ absl::StatusOr<v1::Alias> MoveAlias(Connection& connection, const std::string& t
   alias.set_version(to.version());
   alias.set_etag(RandomHex(8));  // an alias that was away and came back has another
   *alias.mutable_update_time() = ToTimestamp(now);
-  RETURN_IF_ERROR(connection
-                      .Prepare(
-                          "INSERT OR REPLACE INTO artifact_alias (tenant, name, alias, version, "
-                          "record) VALUES (?, ?, ?, ?, ?)")
-                      .Bind(1, tenant)
-                      .Bind(2, alias.name())
-                      .Bind(3, alias.alias())
-                      .Bind(4, alias.version())
-                      .BindBlob(5, alias.SerializeAsString())
-                      .Run());
+  RETURN_IF_ERROR(
+      connection
+          .Prepare("INSERT OR REPLACE INTO artifact_alias (tenant, name, alias, version, "
+                   "record) VALUES (?, ?, ?, ?, ?)")
+          .Bind(1, tenant)
+          .Bind(2, alias.name())
+          .Bind(3, alias.alias())
+          .Bind(4, alias.version())
+          .BindBlob(5, alias.SerializeAsString())
+          .Run());
   return alias;
 }
 

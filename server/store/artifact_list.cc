@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/names.h"
 #include "core/base/status_macros.h"
 #include "server/store/alias_rows.h"
 #include "server/store/catalogue.h"
@@ -37,10 +38,12 @@ absl::string_view RowsOf(bool one_name, bool descending) {
 
 absl::StatusOr<v1::ListArtifactsResponse> Catalogue::List(const std::string& tenant,
                                                           const v1::ListArtifactsRequest& request) {
-  if (!request.name().empty()) RETURN_IF_ERROR(CheckArtifactName(request.name()));
-  const std::string scope =
-      absl::StrCat("artifacts ", tenant, " ", request.kind(), " ", request.name(), "\n",
-                   request.order_by(), "\n", request.filter());
+  std::string name;
+  if (!request.name().empty()) {
+    ASSIGN_OR_RETURN(name, ParseName(request.name()));
+  }
+  const std::string scope = absl::StrCat("artifacts ", tenant, " ", request.kind(), " ", name, "\n",
+                                         request.order_by(), "\n", request.filter());
   ASSIGN_OR_RETURN(const int64_t size, PageSize(request.page_size()));
   ASSIGN_OR_RETURN(const ListOrder order, ParseOrderBy(request.order_by(), {"create_time"}));
   ASSIGN_OR_RETURN(const MessageFilter filter,
@@ -51,10 +54,10 @@ absl::StatusOr<v1::ListArtifactsResponse> Catalogue::List(const std::string& ten
   int64_t last = after ? after->sequence : order.descending ? kBeyond : 0;
   v1::ListArtifactsResponse response;
   RETURN_IF_ERROR(database_->Read([&](Connection& connection) -> absl::Status {
-    const bool one_name = !request.name().empty();
+    const bool one_name = !name.empty();
     Statement& rows = connection.Prepare(RowsOf(one_name, order.descending));
     rows.Bind(1, tenant).Bind(2, request.kind()).Bind(3, last);
-    if (one_name) rows.Bind(4, request.name());
+    if (one_name) rows.Bind(4, name);
     size_t bytes = 0;
     for (int64_t seen = 0;; ++seen) {
       ASSIGN_OR_RETURN(const bool found, rows.Step());

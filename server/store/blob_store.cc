@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/digest.h"
 #include "core/base/file.h"
+#include "core/base/names.h"
 #include "core/base/random_hex.h"
 #include "core/base/status_macros.h"
 #include "server/store/messages.h"
@@ -37,8 +37,7 @@ BlobStore::BlobStore(Options options, Database* database, const Clock* clock, Di
 absl::Status BlobStore::CheckDigest(absl::string_view sha256) {
   if (IsSha256(sha256)) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat("'", absl::CHexEscape(sha256.substr(0, 80)),
-                   "' is no SHA-256: 64 lower-case hexadecimal digits"));
+      absl::StrCat("'", Shown(sha256, 80), "' is no SHA-256: 64 lower-case hexadecimal digits"));
 }
 
 std::string BlobStore::BlobPath(absl::string_view sha256) const {
@@ -56,8 +55,8 @@ absl::StatusOr<std::optional<int64_t>> BlobStore::SizeOf(const std::string& tena
     return absl::OkStatus();
   }));
   struct stat file;
-  if (size && (stat(BlobPath(sha256).c_str(), &file) != 0 || file.st_size != *size ||
-               IsDamaged(sha256))) {
+  if (size &&
+      (stat(BlobPath(sha256).c_str(), &file) != 0 || file.st_size != *size || IsDamaged(sha256))) {
     size.reset();
   }
   return size;
@@ -140,8 +139,7 @@ absl::Status BlobStore::Read(const std::string& tenant, const std::string& sha25
     if (!read.ok() && !absl::IsDataLoss(read)) return read;
     if (!read.ok() || !IsIntact(part, index, size, chain, sha256)) {
       MarkDamaged(sha256);
-      return Damaged(sha256,
-                     absl::StrCat("is damaged in the ", part.size(), " bytes at ", begin));
+      return Damaged(sha256, absl::StrCat("is damaged in the ", part.size(), " bytes at ", begin));
     }
     for (int64_t at = std::max(offset, begin); at < std::min<int64_t>(end, begin + part.size());) {
       int64_t stop =

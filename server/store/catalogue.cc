@@ -3,11 +3,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/digest.h"
+#include "core/base/names.h"
 #include "core/base/status_macros.h"
 #include "server/store/alias_rows.h"
 #include "server/store/messages.h"
@@ -15,15 +14,7 @@
 namespace radiograph {
 namespace {
 
-constexpr size_t kNameBytesMax = 128;
 constexpr absl::string_view kJobOutputs = "job";  // job:ID/OUTPUT
-
-bool IsArtifactName(absl::string_view name) {
-  return !name.empty() && name.size() <= kNameBytesMax &&
-         std::all_of(name.begin(), name.end(), [](char c) {
-           return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '/' || c == '-';
-         });
-}
 
 // What makes two versions of a name the same: all that the caller gave. The order of the files is
 // not part of it.
@@ -116,17 +107,10 @@ absl::StatusOr<v1::Artifact> FindArtifact(Connection& connection, const std::str
 
 }  // namespace
 
-absl::Status CheckArtifactName(absl::string_view name) {
-  if (IsArtifactName(name)) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("'", absl::CHexEscape(name.substr(0, 200)),
-                                                 "' is no name: 1..128 of [A-Za-z0-9._/-]"));
-}
-
 absl::StatusOr<ArtifactRef> ParseArtifactRef(absl::string_view text) {
   ArtifactRef ref;
   const size_t at = text.find_first_of("@:");
-  ref.name = std::string(text.substr(0, at));
-  RETURN_IF_ERROR(CheckArtifactName(ref.name));
+  ASSIGN_OR_RETURN(ref.name, ParseName(text.substr(0, at)));
   if (at == absl::string_view::npos) return ref;
   if (text[at] == ':') {
     ref.alias = std::string(text.substr(at + 1));
@@ -134,15 +118,16 @@ absl::StatusOr<ArtifactRef> ParseArtifactRef(absl::string_view text) {
     return ref;
   }
   if (!absl::SimpleAtoi(text.substr(at + 1), &ref.version) || ref.version < 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("'", absl::CHexEscape(text.substr(0, 200)),
-                     "' is no reference: NAME, NAME@VERSION or NAME:ALIAS, versions are 1, 2, ..."));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "'", Shown(text),
+        "' is no reference: NAME, NAME@VERSION or NAME:ALIAS, versions are 1, 2, ..."));
   }
   return ref;
 }
 
 absl::StatusOr<v1::Artifact> Catalogue::Create(const std::string& tenant, v1::Artifact artifact) {
-  RETURN_IF_ERROR(CheckArtifactName(artifact.name()));
+  ASSIGN_OR_RETURN(*artifact.mutable_name(), ParseName(artifact.name()));
+  RETURN_IF_ERROR(CheckNewName(artifact.name()));
   const std::string content = ContentDigest(artifact);
   RETURN_IF_ERROR(database_->Write([&](Connection& connection) -> absl::Status {
     ASSIGN_OR_RETURN(bool found, FindSame(connection, tenant, content, artifact));
@@ -185,9 +170,9 @@ absl::Status Catalogue::Delete(const std::string& tenant, absl::string_view text
           absl::StrCat("etag of ", text, " is ", artifact.etag(), ", not ", etag));
     }
     if (artifact.aliases_size() > 0) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("the alias ", artifact.aliases(0).alias(), " points at ", text,
-                       "; move or remove it first"));
+      return absl::FailedPreconditionError(absl::StrCat("the alias ", artifact.aliases(0).alias(),
+                                                        " points at ", text,
+                                                        "; move or remove it first"));
     }
     return connection.Prepare("DELETE FROM artifact WHERE tenant = ? AND name = ? AND version = ?")
         .Bind(1, tenant)
@@ -206,9 +191,9 @@ absl::StatusOr<v1::Alias> Catalogue::SetAlias(const std::string& tenant,
         absl::StrCat("'", request.ref(), "' names no version; say which: NAME@VERSION"));
   }
   if (ref.name == kJobOutputs) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("an artifact named ", ref.name, " can't have aliases: ", ref.name,
-                     ":... means an output of a job"));
+    return absl::InvalidArgumentError(absl::StrCat("an artifact named ", ref.name,
+                                                   " can't have aliases: ", ref.name,
+                                                   ":... means an output of a job"));
   }
   v1::Alias alias;
   RETURN_IF_ERROR(database_->Write([&](Connection& connection) -> absl::Status {

@@ -17,12 +17,11 @@ namespace radiograph {
 
 // NAME, NAME@VERSION or NAME:ALIAS; version 0 without alias is the newest.
 struct ArtifactRef {
-  std::string name;  // 1..128 of [A-Za-z0-9._/-]
+  std::string name;  // core/base/names.h, in normal form C
   int64_t version = 0;
   std::string alias;
 };
 // INVALID_ARGUMENT that says what is wrong with the text.
-absl::Status CheckArtifactName(absl::string_view name);
 absl::StatusOr<ArtifactRef> ParseArtifactRef(absl::string_view text);
 
 // Names, versions and references are a tenant's own.

@@ -122,6 +122,21 @@ TEST_F(CatalogueTest, NamesAndRefsAreChecked) {
   EXPECT_EQ(ref.version, 17);
 }
 
+TEST_F(CatalogueTest, ANewNameIsNoPathAndStaysOneHoweverItIsWritten) {
+  for (const char* name : {"./a", "..", "/abs/name", "a.safetensors", "-a", "a//b"}) {
+    EXPECT_THAT(catalogue().Create(kDefaultTenant, Manifest(name, "one")),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is no name: ")))
+        << name;
+    EXPECT_OK(ParseArtifactRef(name)) << "an older server took it, so it can be read";
+  }
+  EXPECT_EQ(Create("мой", "one"), "мой@1");
+  EXPECT_EQ(Create("мо\xd0\xb8\xcc\x86", "two"), "мой@2") << "й in two characters";
+  EXPECT_EQ(catalogue().Get(kDefaultTenant, "мо\xd0\xb8\xcc\x86")->version(), 2);
+  v1::ListArtifactsRequest request;
+  request.set_name("мо\xd0\xb8\xcc\x86");
+  EXPECT_THAT(ListAll(request), ElementsAre("мой@2", "мой@1"));
+}
+
 TEST_F(CatalogueTest, ListsTheNewestVersionOfEveryNameNewestFirst) {
   Create("a", "1");
   Create("b", "2", v1::DATASET);

@@ -13,7 +13,7 @@
 namespace radiograph {
 
 absl::StatusOr<StateFolder> StateFolder::Lock(const std::string& path) {
-  RETURN_IF_ERROR(MakeFolders(path));
+  RETURN_IF_ERROR(MakePrivateFolder(path));
   const std::string file = absl::StrCat(path, "/lock");
   ASSIGN_OR_RETURN(UniqueFd fd, OpenFile(file, O_RDWR | O_CREAT));
   bool locked = flock(fd.get(), LOCK_EX | LOCK_NB) == 0;

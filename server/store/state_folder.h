@@ -16,8 +16,8 @@ namespace radiograph {
 // Holds the lock until it is destroyed.
 class StateFolder {
  public:
-  // Makes the folder when it isn't there. FAILED_PRECONDITION when another server has it, naming
-  // the folder and the other's process id.
+  // Makes the folder, for this account only, when it isn't there. FAILED_PRECONDITION when another
+  // server has it, naming the folder and the other's process id.
   static absl::StatusOr<StateFolder> Lock(const std::string& path);
   StateFolder(StateFolder&&) = default;
   StateFolder& operator=(StateFolder&&) = delete;

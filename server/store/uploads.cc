@@ -7,11 +7,11 @@
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "core/base/digest.h"
 #include "core/base/file.h"
+#include "core/base/names.h"
 #include "core/base/status_macros.h"
 #include "server/store/blob_store.h"
 #include "server/store/messages.h"
@@ -69,9 +69,8 @@ absl::Status BlobStore::AdoptUploads() {
 absl::Status BlobStore::CheckUpload(const std::string& upload_id, const v1::Blob& blob) const {
   RETURN_IF_ERROR(CheckDigest(blob.sha256()));
   if (!IsUploadId(upload_id)) {
-    return absl::InvalidArgumentError(absl::StrCat("upload_id '",
-                                                   absl::CHexEscape(upload_id.substr(0, 80)),
-                                                   "' is not 1..64 of [A-Za-z0-9_-]"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("upload_id '", Shown(upload_id, 80), "' is not 1..64 of [A-Za-z0-9_-]"));
   }
   if (blob.size() < 0 || blob.size() > options_.blob_bytes_max) {
     return absl::InvalidArgumentError(absl::StrCat("blob ", blob.sha256(), " has ", blob.size(),

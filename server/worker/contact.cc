@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/base/address.h"
 #include "core/base/log.h"
 
 namespace radiograph {
@@ -21,7 +22,8 @@ void Contact::Missed(const std::string& slot, const absl::Status& reason) {
       {{"server", server_},
        {"away_seconds", absl::ToDoubleSeconds(now - since_)},
        {"slot", slot},
-       {"error", reason.ToString()}});
+       {"error", reason.ToString()},
+       {"meaning", WhyNoGrpc(reason.message())}});
 }
 
 void Contact::Reached(const std::string& slot) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/base/address.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/moment.h"

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import ssl
+import stat
 import subprocess
 import unittest
 import urllib.error
@@ -100,6 +101,32 @@ class Identity(programs.Case):
             self.assertIn(message, answer.error())
         self.assertIn("RADIOGRAPH_TOKEN", self.ask(None, "jobs", "ls").error())
         self.assertNotIn("token-of", self.ask("nobody", "jobs", "ls").err + "".join(self.server.log))
+
+    def test_the_state_folder_is_for_the_account_of_the_server(self):
+        self.start_guarded().stop()
+        self.assertEqual(stat.S_IMODE((self.folder / "state").stat().st_mode), 0o700)
+        self.assertNotIn("folder_open_to_others", "".join(self.server.log))
+        for mode in (0o755, 0o750, 0o701):
+            (self.folder / "state").chmod(mode)
+            self.start_guarded()
+            self.server.stop()
+            line = next(json.loads(line) for line in self.server.log if "folder_open_to_others" in line)
+            self.assertEqual((line["level"], line["folder"], line["mode"]), ("warning", str(self.folder / "state"), f"{mode:04o}"))
+            self.assertEqual(stat.S_IMODE((self.folder / "state").stat().st_mode), mode, "it is left as it is")
+        open_server = self.start_server("--devices=none")
+        open_server.stop()
+        self.assertNotIn("folder_open_to_others", "".join(open_server.log), "without tokens nobody is kept apart")
+
+    def test_the_folder_of_a_worker_is_for_its_account(self):
+        self.start_guarded()
+        worker = self.start_worker()
+        worker.wait_for("working")
+        worker.stop()
+        self.assertEqual(stat.S_IMODE((self.folder / "worker").stat().st_mode), 0o700)
+        (self.folder / "worker").chmod(0o755)
+        worker = self.start_worker()
+        self.assertEqual(worker.wait_for("folder_open_to_others")["mode"], "0755")
+        worker.stop()
 
     def test_without_its_authority_a_server_is_not_trusted(self):
         self.start_guarded()

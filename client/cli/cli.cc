@@ -36,6 +36,7 @@ void PrintOverview(std::ostream& out, const std::vector<Command>& all) {
         {absl::StrCat("  ", command.name, " ", command.positionals), command.summary});
   }
   table.rows.push_back({"  help [COMMAND]", "this text, or a command's flags"});
+  table.rows.push_back({"  --version", "the same as version"});
   out << "radiograph: X-rays for neural networks. Commands:\n\n";
   PrintTable(out, table);
   out << kRefs << kDefaultEndpoint << ".\n" << kExitCodes;

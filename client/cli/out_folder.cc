@@ -1,6 +1,7 @@
 #include "client/cli/out_folder.h"
 
 #include <fcntl.h>
+#include <glob.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,7 +16,6 @@
 #include "absl/strings/str_join.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/local_files.h"
-#include "client/cli/series.h"
 #include "core/base/cause.h"
 #include "core/base/digest.h"
 #include "core/base/file.h"
@@ -196,6 +196,33 @@ absl::Status CheckNoInput(const std::string& folder, const std::vector<std::stri
   return absl::OkStatus();
 }
 
+std::vector<std::string> Matches(const std::string& pattern) {
+  glob_t found = {};
+  absl::Cleanup release = [&found] { globfree(&found); };
+  if (glob(pattern.c_str(), 0, nullptr, &found) != 0) return {};
+  return std::vector<std::string>(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+}
+
+// The files of the model or the data set in a folder, or of a `series` of folders. What is wrong
+// with them is said where they are read.
+void AddFilesOf(const std::string& folder, bool series, std::vector<std::string>& paths) {
+  std::vector<std::string> files, folders;
+  bool has_tensors = false;
+  std::error_code error, ignored;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (entry->is_directory(ignored)) folders.push_back(entry->path().string());
+    if (!entry->is_regular_file(ignored)) continue;
+    files.push_back(entry->path().string());
+    has_tensors = has_tensors || entry->path().extension() == ".safetensors";
+  }
+  if (has_tensors) paths.insert(paths.end(), files.begin(), files.end());
+  if (has_tensors || !series) return;
+  for (const std::string& one : folders) {
+    if (!IsResultFolder(one) && !StagingFolder::Is(one)) AddFilesOf(one, /*series=*/false, paths);
+  }
+}
+
 // All of the folders above a name in `folder`.
 absl::Status MakeParents(const std::string& folder, const std::string& name) {
   for (size_t slash = name.find('/'); slash != name.npos; slash = name.find('/', slash + 1)) {
@@ -258,16 +285,14 @@ std::vector<std::string> InputPaths(
     const std::vector<std::pair<std::string, std::string>>& inputs) {
   std::vector<std::string> paths;
   for (const auto& [name, ref] : inputs) {
+    std::error_code ignored;
     if (!IsPath(ref)) continue;
     paths.push_back(ref);
-    // What is wrong with an input is said where it is read.
-    absl::StatusOr<std::vector<SeriesModel>> series = FindSeries(ref, v1::MODEL, /*list=*/true);
-    if (!series.ok()) continue;
-    for (const SeriesModel& model : *series) {
-      paths.push_back(model.path);
-      absl::StatusOr<LocalArtifact> artifact = FindFiles(model.path, v1::MODEL);
-      if (!artifact.ok()) continue;
-      for (const LocalFile& file : artifact->files) paths.push_back(file.path);
+    std::vector<std::string> given = {ref};
+    if (!fs::exists(ref, ignored)) given = Matches(ref);
+    for (const std::string& path : given) {
+      paths.push_back(path);
+      if (fs::is_directory(path, ignored)) AddFilesOf(path, /*series=*/true, paths);
     }
   }
   return paths;

@@ -13,6 +13,7 @@
 #include "client/cli/params.h"
 #include "client/cli/push.h"
 #include "client/cli/results.h"
+#include "client/cli/waiting_reason.h"
 #include "core/analyses/catalog.h"
 #include "core/base/nearest_names.h"
 #include "core/base/status_macros.h"
@@ -161,6 +162,7 @@ absl::StatusOr<ExitCode> RunOnServer(Cli& cli, const Args& args, Format format) 
   v1::Job job = created.job();
   if (args.Has("no-wait")) {
     RETURN_IF_ERROR(PrintJob(cli.console, format, job));
+    if (format == Format::kName && job.state() == v1::QUEUED) cli.console.Say(WaitingText(job));
     return ExitCode::kSuccess;
   }
   cli.console.Say(

@@ -26,6 +26,7 @@ constexpr char kPrefix[] = "radiograph-";
 constexpr size_t kRandomLetters = 6;
 constexpr char kLock[] = "/lock";
 constexpr char kNewLock[] = "/lock.new";
+constexpr int kAttemptsMax = 5;
 constexpr char kText[] =
     "A folder in which radiograph works. Once its process is gone, the next one that works beside\n"
     "it removes it.\n";
@@ -43,12 +44,14 @@ bool HasTheLook(const std::string& path) {
 // The open lock file of a folder of ours; invalid when it has none.
 UniqueFd OpenLock(const std::string& path) {
   if (!HasTheLook(path)) return {};
-  absl::StatusOr<UniqueFd> lock = OpenFile(path + kLock, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  if (!lock.ok()) return {};
-  char text[sizeof(kText)] = {};
-  absl::StatusOr<int64_t> got = ReadSome(lock->get(), absl::MakeSpan(text), path);
-  if (!got.ok() || absl::string_view(text, *got) != kText) return {};
-  return *std::move(lock);
+  for (const char* name : {kLock, kNewLock}) {
+    absl::StatusOr<UniqueFd> lock = OpenFile(path + name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    if (!lock.ok()) continue;
+    char text[sizeof(kText)] = {};
+    absl::StatusOr<int64_t> got = ReadSome(lock->get(), absl::MakeSpan(text), path);
+    if (got.ok() && absl::string_view(text, *got) == kText) return *std::move(lock);
+  }
+  return {};
 }
 
 // The names in a folder that can be read; none in another.
@@ -88,20 +91,29 @@ bool StagingFolder::Is(const std::string& path) {
 
 absl::StatusOr<StagingFolder> StagingFolder::Make(const std::string& parent) {
   Sweep(parent);
+  absl::StatusOr<StagingFolder> folder = TryToMake(parent);
+  for (int i = 1; i < kAttemptsMax && absl::IsAborted(folder.status()); ++i) {
+    folder = TryToMake(parent);
+  }
+  return folder;
+}
+
+// The file gets its name once it is locked: from then on nobody sees it free while its process
+// lives. Who sweeps just before takes the folder for a dead one's: ABORTED.
+absl::StatusOr<StagingFolder> StagingFolder::TryToMake(const std::string& parent) {
   std::string path = absl::StrCat(parent, "/", kPrefix, std::string(kRandomLetters, 'X'));
   if (mkdtemp(path.data()) == nullptr) {
     return ErrnoStatus(errno, "can't create a folder in", parent);
   }
-  // The file gets its name once it is locked: nobody ever sees it free while its process lives.
   StagingFolder folder(path, UniqueFd());
   const std::string made = path + kNewLock;
   ASSIGN_OR_RETURN(folder.lock_, OpenFile(made, O_RDWR | O_CREAT | O_EXCL));
   RETURN_IF_ERROR(WriteAll(folder.lock_.get(), kText, made));
-  static_cast<void>(flock(folder.lock_.get(), LOCK_EX | LOCK_NB));  // where none are, none sweeps
-  if (rename(made.c_str(), (path + kLock).c_str()) != 0) {
-    return ErrnoStatus(errno, "can't rename", made);
-  }
-  return folder;
+  // Where a file system has no locks, nobody sweeps.
+  const bool swept = flock(folder.lock_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  if (!swept && rename(made.c_str(), (path + kLock).c_str()) == 0) return folder;
+  if (!swept && errno != ENOENT) return ErrnoStatus(errno, "can't rename", made);
+  return absl::AbortedError(absl::StrCat(path, " was swept by another process"));
 }
 
 absl::StatusOr<StagingFolder> StagingFolder::Make() {

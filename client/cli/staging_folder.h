@@ -23,16 +23,22 @@ class StagingFolder {
   static absl::StatusOr<StagingFolder> Make();
   StagingFolder(StagingFolder&& other) noexcept
       : path_(std::exchange(other.path_, "")), lock_(std::move(other.lock_)) {}
-  StagingFolder& operator=(StagingFolder&&) = delete;
+  StagingFolder& operator=(StagingFolder&& other) noexcept {
+    std::swap(path_, other.path_);
+    std::swap(lock_, other.lock_);
+    return *this;
+  }
   ~StagingFolder();
 
   const std::string& path() const { return path_; }
 
-  // Whether `path` is such a folder, of a process that lives or of one that died while it made it.
+  // Whether `path` is such a folder, of a process that lives or of a dead one. Also an empty one of
+  // such a name: a process may die before it makes the lock.
   static bool Is(const std::string& path);
 
  private:
   StagingFolder(std::string path, UniqueFd lock) : path_(std::move(path)), lock_(std::move(lock)) {}
+  static absl::StatusOr<StagingFolder> TryToMake(const std::string& parent);
   std::string path_;
   UniqueFd lock_;
 };

@@ -54,6 +54,10 @@ TEST_F(StagingFolderTest, ADeadOnesIsSweptAndALivingOnesIsNot) {
   EXPECT_FALSE(fs::exists(other));
   EXPECT_TRUE(fs::exists(alive.path()));
   EXPECT_TRUE(fs::exists(Path("kept/thesis"))) << "a link is not followed";
+  const std::string early = MakeDead();  // died before its lock had its name
+  fs::rename(early + "/lock", early + "/lock.new");
+  ASSERT_OK(StagingFolder::Make(folder_.path()));
+  EXPECT_FALSE(fs::exists(early));
 }
 
 TEST_F(StagingFolderTest, AFolderOfOthersStaysWhateverItsName) {

@@ -12,11 +12,13 @@
 #include <optional>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/address.h"
 #include "core/base/end_signals.h"
 #include "core/base/file.h"
 #include "core/base/flags.h"
+#include "core/base/json.h"
 #include "core/base/log.h"
 #include "core/base/random_hex.h"
 #include "core/base/status_macros.h"
@@ -127,6 +129,10 @@ absl::StatusOr<AgentOptions> MakeAgentOptions(const Options& options) {
   agent.folder = options.state;
   agent.threads = options.threads;
   agent.name = options.name;
+  if (!IsUtf8(agent.name)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--name is \"", absl::CHexEscape(agent.name), "\", which is not UTF-8"));
+  }
   if (agent.name.empty()) {
     ASSIGN_OR_RETURN(agent.name, DefaultName(options.state));
   }

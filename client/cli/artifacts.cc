@@ -7,9 +7,11 @@
 #include "absl/strings/str_join.h"
 #include "client/cli/filter_flags.h"
 #include "client/cli/local_files.h"
+#include "client/cli/out_folder.h"
 #include "client/cli/output.h"
 #include "client/cli/push.h"
 #include "client/cli/times.h"
+#include "core/base/disk_room.h"
 #include "core/base/json.h"
 #include "core/base/status_macros.h"
 
@@ -154,12 +156,36 @@ absl::StatusOr<ExitCode> Show(Cli& cli, const Args& args, v1::ArtifactKind kind)
   return ExitCode::kSuccess;
 }
 
+// The files that are not there yet, into the folder.
+absl::Status Fetch(Cli& cli, Client& client, const v1::Artifact& artifact, const OutFolder& out) {
+  google::protobuf::RepeatedPtrField<v1::ArtifactFile> missing;
+  int64_t bytes = 0;
+  for (const v1::ArtifactFile& file : artifact.files()) {
+    if (!out.Lacks(file.name())) continue;
+    *missing.Add() = file;
+    bytes += file.blob().size();
+  }
+  RETURN_IF_ERROR(CheckRoom(out.staging(), bytes, RefOf(artifact)));
+  const std::string folder = out.staging() + "/files";
+  RETURN_IF_ERROR(client.DownloadFiles(missing, folder, cli.Transfer()));
+  return out.KeepFiles(folder);
+}
+
 absl::StatusOr<ExitCode> Pull(Cli& cli, const Args& args, v1::ArtifactKind kind) {
   if (!args.Has("out")) return UsageError("--out DIR is needed");
   ASSIGN_OR_RETURN(Client * client, cli.client(args));
   ASSIGN_OR_RETURN(v1::Artifact artifact, GetOfKind(*client, args.positionals()[0], kind));
-  RETURN_IF_ERROR(client->DownloadFiles(artifact.files(), args.Get("out"), cli.Transfer()));
+  FileDigests files;
+  for (const v1::ArtifactFile& file : artifact.files()) files[file.name()] = file.blob().sha256();
+  ASSIGN_OR_RETURN(OutFolder out, OutFolder::MakeFor(args.Get("out"), std::move(files),
+                                                     {.force = args.Has("force")}));
+  RETURN_IF_ERROR(out.Explain(Fetch(cli, *client, artifact, out)));
   cli.console.Say(absl::StrCat(RefOf(artifact), " is in ", args.Get("out")));
+  const std::vector<std::string> others = out.Others();
+  if (!others.empty()) {
+    cli.console.Say(absl::StrCat("Beside it stay ", absl::StrJoin(others, ", "),
+                                 ", which are not of ", RefOf(artifact)));
+  }
   return ExitCode::kSuccess;
 }
 
@@ -253,48 +279,50 @@ std::vector<Command> FamilyOfCommands(const std::string& family) {
       FilterFlags("labels.step = 100 AND create_time > \"2026-01-31T12:00:00Z\"");
   ls_flags.push_back(FormatFlag());
   const std::string what = model ? "model" : "data set";
-  return {{.name = family + " push",
-           .positionals = "[NAME] PATH",
-           .summary = model ? "uploads a model, or a series of them, and registers it"
-                            : "uploads a data set and registers it",
-           .flags = push_flags,
-           .positionals_min = 1,
-           .positionals_max = 2,
-           .run = [](Cli& cli, const Args& args) { return PushCommand(cli, args, kKind); }},
-          {.name = family + " ls",
-           .positionals = "[NAME]",
-           .summary = "all " + what + "s, or the versions of one",
-           .flags = ls_flags,
-           .positionals_max = 1,
-           .run = [](Cli& cli, const Args& args) { return Ls(cli, args, kKind); }},
-          {.name = family + " show",
-           .positionals = "NAME[@VERSION|:ALIAS]",
-           .summary = "files, digests, labels of a " + what,
-           .flags = {FormatFlag()},
-           .positionals_min = 1,
-           .positionals_max = 1,
-           .run = [](Cli& cli, const Args& args) { return Show(cli, args, kKind); }},
-          {.name = family + " tensors",
-           .positionals = "NAME[@VERSION|:ALIAS]",
-           .summary = "names, types and shapes of its tensors",
-           .flags = {FormatFlag()},
-           .positionals_min = 1,
-           .positionals_max = 1,
-           .run = &Tensors},
-          {.name = family + " pull",
-           .positionals = "NAME[@VERSION|:ALIAS] --out DIR",
-           .summary = "brings the files of a " + what + " here, verified",
-           .flags = {{.name = "out", .value = "DIR", .help = "where to; files there are replaced"}},
-           .positionals_min = 1,
-           .positionals_max = 1,
-           .run = [](Cli& cli, const Args& args) { return Pull(cli, args, kKind); }},
-          AliasOf<kKind>(family, what),
-          {.name = family + " rm",
-           .positionals = "NAME@VERSION...",
-           .summary = "removes versions",
-           .positionals_min = 1,
-           .positionals_max = 1000,
-           .run = [](Cli& cli, const Args& args) { return Rm(cli, args, kKind); }}};
+  return {
+      {.name = family + " push",
+       .positionals = "[NAME] PATH",
+       .summary = model ? "uploads a model, or a series of them, and registers it"
+                        : "uploads a data set and registers it",
+       .flags = push_flags,
+       .positionals_min = 1,
+       .positionals_max = 2,
+       .run = [](Cli& cli, const Args& args) { return PushCommand(cli, args, kKind); }},
+      {.name = family + " ls",
+       .positionals = "[NAME]",
+       .summary = "all " + what + "s, or the versions of one",
+       .flags = ls_flags,
+       .positionals_max = 1,
+       .run = [](Cli& cli, const Args& args) { return Ls(cli, args, kKind); }},
+      {.name = family + " show",
+       .positionals = "NAME[@VERSION|:ALIAS]",
+       .summary = "files, digests, labels of a " + what,
+       .flags = {FormatFlag()},
+       .positionals_min = 1,
+       .positionals_max = 1,
+       .run = [](Cli& cli, const Args& args) { return Show(cli, args, kKind); }},
+      {.name = family + " tensors",
+       .positionals = "NAME[@VERSION|:ALIAS]",
+       .summary = "names, types and shapes of its tensors",
+       .flags = {FormatFlag()},
+       .positionals_min = 1,
+       .positionals_max = 1,
+       .run = &Tensors},
+      {.name = family + " pull",
+       .positionals = "NAME[@VERSION|:ALIAS] --out DIR",
+       .summary = "brings the files of a " + what + " here, verified",
+       .flags = {{.name = "out", .value = "DIR", .help = "where to: a new folder or an empty one"},
+                 ForceFlag()},
+       .positionals_min = 1,
+       .positionals_max = 1,
+       .run = [](Cli& cli, const Args& args) { return Pull(cli, args, kKind); }},
+      AliasOf<kKind>(family, what),
+      {.name = family + " rm",
+       .positionals = "NAME@VERSION...",
+       .summary = "removes versions",
+       .positionals_min = 1,
+       .positionals_max = 1000,
+       .run = [](Cli& cli, const Args& args) { return Rm(cli, args, kKind); }}};
 }
 
 }  // namespace

@@ -1,12 +1,17 @@
 #include "client/cli/cli.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "client/cli/local_files.h"
 #include "client/cli/output.h"
+#include "core/base/json.h"
 #include "core/base/nearest_names.h"
 #include "core/base/status_macros.h"
 
@@ -38,6 +43,7 @@ void PrintOverview(std::ostream& out, const std::vector<Command>& all) {
         {absl::StrCat("  ", command.name, " ", command.positionals), command.summary});
   }
   table.rows.push_back({"  help [COMMAND]", "this text, or a command's flags"});
+  table.rows.push_back({"  --version", "the same as version"});
   out << "radiograph: X-rays for neural networks. Commands:\n\n";
   PrintTable(out, table);
   out << kRefs << kExitCodes;
@@ -89,6 +95,31 @@ absl::Status UnknownCommand(const std::vector<Command>& all,
                                  family.empty() ? "nearest: " : "there are ", nearest));
 }
 
+// Paths are bytes. All else goes to the server or into JSON, where only UTF-8 arrives.
+absl::Status CheckUtf8(const Command& command, const Args& args) {
+  auto refused = [](absl::string_view what, absl::string_view text) {
+    return UsageError(
+        absl::StrCat(what, " is \"", absl::CHexEscape(text), "\", which is not UTF-8"));
+  };
+  const bool takes_paths = absl::StrContains(command.positionals, "PATH") ||
+                           absl::StrContains(command.positionals, "DIR");
+  for (const std::string& text : args.positionals()) {
+    std::error_code ignored;
+    const bool path = takes_paths && (IsPath(text) || std::filesystem::exists(text, ignored));
+    if (!path && !IsUtf8(text)) return refused("an argument", text);
+  }
+  for (const FlagSpec& flag : command.flags) {
+    if (flag.value == "DIR" || flag.value == "FILE") continue;
+    for (const std::string& text : args.All(flag.name)) {
+      const size_t equals = text.find('=');
+      const bool path = flag.value == "NAME=REF" && equals != text.npos &&
+                        IsUtf8(text.substr(0, equals)) && IsPath(text.substr(equals + 1));
+      if (!path && !IsUtf8(text)) return refused(Dashed(flag.name), text);
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<ExitCode> RunCommandOf(Cli& cli, const Command& command,
                                       absl::Span<const std::string> arguments) {
   ASSIGN_OR_RETURN(Args args, Args::Parse(command.flags, arguments));
@@ -104,6 +135,7 @@ absl::StatusOr<ExitCode> RunCommandOf(Cli& cli, const Command& command,
                                    " is how it is written; ", count,
                                    count == 1 ? " argument was" : " arguments were", " given"));
   }
+  RETURN_IF_ERROR(CheckUtf8(command, args));
   return command.run(cli, args);
 }
 

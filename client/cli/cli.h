@@ -22,6 +22,8 @@ struct Surroundings {
   std::function<const char*(const char* name)> environment;  // null when a variable isn't set
   std::string compute_program;  // of `run --local`; empty: the one beside this program
   RetryPolicy retry;
+  // When it is said why a job waits, and how often the server is asked whether that has changed.
+  absl::Duration reason_after = absl::Seconds(1), reason_interval = absl::Seconds(5);
 };
 
 class Cli {

@@ -10,6 +10,7 @@
 #include "absl/synchronization/mutex.h"
 #include "client/cli/push.h"
 #include "client/cli/times.h"
+#include "client/cli/waiting_reason.h"
 #include "core/base/status_macros.h"
 
 namespace radiograph::cli {
@@ -105,14 +106,21 @@ absl::StatusOr<v1::Job> Follow(Cli& cli, Client& client, const std::string& id,
                                absl::FunctionRef<void(const v1::JobEvent&)> on_event) {
   Timer timer(timeout, cli.stop);
   std::string state = "QUEUED";
-  absl::StatusOr<v1::Job> job = client.WatchJob(
-      id, 0,
-      [&](const v1::JobEvent& event) {
-        state = v1::JobState_Name(event.state());
-        on_event(event);
-        cli.console.Bar(state, event.progress(), absl::StrCat(event.phase(), " ", event.message()));
-      },
-      timer.token());
+  absl::StatusOr<v1::Job> job;
+  {
+    absl::Mutex console_mu;
+    const WaitingReason reason(cli, client, id, console_mu);
+    job = client.WatchJob(
+        id, 0,
+        [&](const v1::JobEvent& event) {
+          absl::MutexLock lock(&console_mu);
+          state = v1::JobState_Name(event.state());
+          on_event(event);
+          cli.console.Bar(state, event.progress(),
+                          absl::StrCat(event.phase(), " ", event.message()));
+        },
+        timer.token());
+  }
   cli.console.EndBar();
   if (!job.ok() && timer.over() && !cli.stop.stop_requested()) {
     return absl::DeadlineExceededError(absl::StrCat("job ", id, " is ", state, " after ",

@@ -17,8 +17,8 @@ absl::Status PrintJob(Console& console, Format format, const v1::Job& job);
 // "12:00:01  RUNNING   50%  eigen  layer 3"
 std::string EventText(const v1::JobEvent& event);
 
-// Follows a job to its end: a progress bar, and each event through `on_event`. After Ctrl-C it
-// returns CANCELLED; the job goes on. `timeout`: DEADLINE_EXCEEDED past it.
+// Follows a job to its end: a progress bar, why it waits, and each event through `on_event`. After
+// Ctrl-C it returns CANCELLED; the job goes on. `timeout`: DEADLINE_EXCEEDED past it.
 absl::StatusOr<v1::Job> Follow(Cli& cli, Client& client, const std::string& id,
                                absl::Duration timeout,
                                absl::FunctionRef<void(const v1::JobEvent&)> on_event);

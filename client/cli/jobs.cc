@@ -9,6 +9,7 @@
 #include "client/cli/job_text.h"
 #include "client/cli/output.h"
 #include "client/cli/times.h"
+#include "client/cli/waiting_reason.h"
 #include "core/base/status_macros.h"
 
 namespace radiograph::cli {
@@ -88,9 +89,16 @@ absl::StatusOr<ExitCode> Wait(Cli& cli, const Args& args) {
   ASSIGN_OR_RETURN(Format format, FormatOf(args));
   ASSIGN_OR_RETURN(absl::Duration timeout, args.Duration("timeout", absl::InfiniteDuration()));
   ASSIGN_OR_RETURN(Client * client, cli.client(args));
-  ASSIGN_OR_RETURN(v1::Job job, client->WaitJob(args.positionals()[0], timeout, cli.stop));
-  RETURN_IF_ERROR(PrintJob(cli.console, format, job));
-  return ReportEnd(cli.console, job);
+  const std::string& id = args.positionals()[0];
+  absl::StatusOr<v1::Job> job;
+  {
+    absl::Mutex console_mu;
+    const WaitingReason reason(cli, *client, id, console_mu);
+    job = client->WaitJob(id, timeout, cli.stop);
+  }
+  RETURN_IF_ERROR(job.status());
+  RETURN_IF_ERROR(PrintJob(cli.console, format, *job));
+  return ReportEnd(cli.console, *job);
 }
 
 absl::StatusOr<ExitCode> Cancel(Cli& cli, const Args& args) {

@@ -28,13 +28,13 @@ class ListsTest : public ::testing::Test {
     Console console(out, err, false);
     const std::map<std::string, std::string> environment = {
         {"RADIOGRAPH_ENDPOINT", fake_.endpoint()}, {"HOME", "/nowhere"}};
-    const Surroundings surroundings{
-        .environment = [&](const char* name) -> const char* {
-          const auto found = environment.find(name);
-          return found == environment.end() ? nullptr : found->second.c_str();
-        },
-        .compute_program = "",
-        .retry = {}};
+    const Surroundings surroundings{.environment = [&](const char* name) -> const char* {
+                                      const auto found = environment.find(name);
+                                      return found == environment.end() ? nullptr
+                                                                        : found->second.c_str();
+                                    },
+                                    .compute_program = "",
+                                    .retry = {}};
     const ExitCode code = RunCommandLine(arguments, console, surroundings, {});
     return {code, out.str(), err.str()};
   }
@@ -87,6 +87,22 @@ TEST_F(ListsTest, AnAliasIsMovedAndRemovedAndShown) {
   EXPECT_THAT(Run({"models", "show", "digits"}).out, HasSubstr("best prod"));
   EXPECT_EQ(Run({"data", "alias", "digits@1", "prod"}).code, ExitCode::kRejected) << "no data set";
   EXPECT_EQ(Run({"models", "alias", "digits@1"}).code, ExitCode::kUsage);
+}
+
+TEST_F(ListsTest, WhatIsNoPathIsUtf8) {
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {"jobs", "get", "j\xe9"},
+           {"models", "push", "n\xe9", kNetwork},
+           {"models", "push", "net", kNetwork, "--label", "k=v\xe9"},
+           {"run", "x", "--input", "m\xe9=./x"},
+           {"run", "x", "--input", "model=m\xe9"},
+           {"jobs", "ls", "--filter", "labels.a = \"\xff\""}}) {
+    const Answer answer = Run(arguments);
+    EXPECT_EQ(answer.code, ExitCode::kUsage) << arguments[1];
+    EXPECT_THAT(answer.err, HasSubstr("which is not UTF-8\n"));
+  }
+  EXPECT_EQ(Run({"models", "push", "net", "./n\xe9/none.safetensors"}).code, ExitCode::kRejected);
+  EXPECT_EQ(Run({"report", "./n\xe9"}).code, ExitCode::kRejected);
 }
 
 TEST_F(ListsTest, WorkersAreListedDrainedAndResumed) {

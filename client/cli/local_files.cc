@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
-#include "client/cli/out_folder.h"
+#include "client/cli/result_sign.h"
 #include "core/artifact/tensor_files.h"
 #include "core/base/file.h"
 #include "core/base/json.h"
@@ -37,11 +37,6 @@ bool IsFile(const fs::path& path) {
 bool IsFolder(const fs::path& path) {
   std::error_code ignored;
   return fs::is_directory(path, ignored);
-}
-
-// Whether a result of ours lies in the folder.
-bool IsResult(const fs::path& folder) {
-  return IsFile(folder / "run.json") && IsFile(folder / "result.json");
 }
 
 fs::path FolderOf(const fs::path& file) {
@@ -147,7 +142,7 @@ absl::Status AddFolder(const fs::path& folder, v1::ArtifactKind kind, LocalArtif
     sources.push_back(
         {name, "", [path = (folder / name).string()] { return OpenFile(path, O_RDONLY); }});
   }
-  if (!tensors && IsResult(folder)) {
+  if (!tensors && IsResultFolder(folder.string())) {
     return absl::InvalidArgumentError(
         absl::StrCat(folder.string(), " is the result of an analysis (run.json says so), no ",
                      is_model ? "model" : "data set"));
@@ -180,7 +175,7 @@ std::vector<LocalFile> SingleFile(const fs::path& path, v1::ArtifactKind kind) {
 bool IsTensorFile(const std::string& path) {
   const fs::path file = path;
   if (file.extension() != kTensors || !IsFile(file)) return false;
-  return file.filename() != kResultTensors || !IsResult(FolderOf(file));
+  return file.filename() != kResultTensors || !IsResultFolder(FolderOf(file).string());
 }
 
 bool HoldsTensors(const std::string& folder) {
@@ -227,7 +222,8 @@ absl::StatusOr<LocalArtifact> FindFiles(const std::string& path, v1::ArtifactKin
     return artifact;
   }
   const fs::path file = path;
-  if (kind == v1::MODEL && file.filename() == kResultTensors && IsResult(FolderOf(file))) {
+  if (kind == v1::MODEL && file.filename() == kResultTensors &&
+      IsResultFolder(FolderOf(file).string())) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, " holds the arrays of a result (run.json beside it says so), no model"));
   }

@@ -5,7 +5,6 @@
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
-#include "client/cli/out_folder.h"
 #include "core/base/file.h"
 #include "core/safetensors/file.h"
 #include "tests/support/status_matchers.h"
@@ -196,7 +195,7 @@ TEST_F(LocalFilesTest, AFolderWithoutTensorsSaysWhatItHolds) {
 
 TEST_F(LocalFilesTest, AResultOfOursIsNoModel) {
   WriteTensors("out/arrays.safetensors", {"eigenvalues"});
-  for (const char* name : {"out/run.json", "out/result.json"}) Write(name, "{}");
+  Write("out/run.json", R"({"engine": {}, "notes": {}, "peak_host_bytes": 1, "seconds": 0.5})");
   for (const char* path : {"out", "out/arrays.safetensors"}) {
     EXPECT_THAT(FindFiles(Path(path), v1::MODEL),
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("result")))
@@ -210,40 +209,6 @@ TEST_F(LocalFilesTest, AResultOfOursIsNoModel) {
   // A model whose file has that name is one.
   WriteTensors("net/arrays.safetensors", {"a"});
   EXPECT_OK(FindFiles(Path("net"), v1::MODEL));
-}
-
-using OutFolderTest = LocalFilesTest;
-
-TEST_F(OutFolderTest, ANewResultReplacesTheOldOneAndNothingElse) {
-  Write("out/notes.txt", "mine");
-  Write("out/figures/old.json");
-  Write("out/result.json", "old");
-  {
-    ASSERT_OK_AND_ASSIGN(OutFolder out, OutFolder::Make(Path("out")));
-    ASSERT_OK(MakeFolders(out.staging() + "/b/figures"));
-    ASSERT_OK(WriteFile(out.staging() + "/b/result.json", "new"));
-    ASSERT_OK(WriteFile(out.staging() + "/b/figures/new.json", "x"));
-    ASSERT_OK_AND_ASSIGN(std::string folder, out.Keep(out.staging() + "/b"));
-    EXPECT_EQ(folder, Path("out"));
-  }
-  std::vector<std::string> left;
-  for (const auto& entry : fs::recursive_directory_iterator(Path("out"))) {
-    left.push_back(entry.path().lexically_relative(Path("out")).string());
-  }
-  EXPECT_THAT(left, ::testing::UnorderedElementsAre("notes.txt", "result.json", "figures",
-                                                    "figures/new.json"));
-  EXPECT_EQ(ReadFile(Path("out/result.json"), 10).value(), "new");
-}
-
-TEST_F(OutFolderTest, WithoutAPathNothingIsLeft) {
-  std::string staging;
-  {
-    ASSERT_OK_AND_ASSIGN(OutFolder out, OutFolder::Make(""));
-    staging = out.staging();
-    EXPECT_FALSE(out.kept());
-    EXPECT_TRUE(fs::exists(staging));
-  }
-  EXPECT_FALSE(fs::exists(staging));
 }
 
 }  // namespace

@@ -1,7 +1,9 @@
 #include "client/cli/local_run.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
+#include <cerrno>
 #include <iterator>
 #include <map>
 #include <set>
@@ -25,22 +27,52 @@
 namespace radiograph::cli {
 namespace {
 
+// What tells one state of a file from another without reading it.
+struct FileState {
+  dev_t device;
+  ino_t number;
+  off_t size;
+  int64_t seconds, nanoseconds;  // of the last change
+  bool operator==(const FileState&) const = default;
+};
+
+absl::StatusOr<FileState> StateOf(const std::string& path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0) return ErrnoStatus(errno, "can't look at", path);
+  return FileState{info.st_dev, info.st_ino, info.st_size, info.st_mtim.tv_sec,
+                   info.st_mtim.tv_nsec};
+}
+
 struct Inputs {
   std::map<std::string, std::vector<GivenArtifact>> given;
   std::map<std::string, std::string> blob_paths;  // by SHA-256
+  std::map<std::string, FileState> states;        // by path, from before they were read
 };
+
+// The files are read where they lie: one that is another by now has given the result bytes of both.
+absl::Status CheckUnchanged(const Inputs& inputs) {
+  for (const auto& [path, state] : inputs.states) {
+    absl::StatusOr<FileState> now = StateOf(path);
+    if (now.ok() && *now == state) continue;
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, now.ok() ? " was changed" : " was taken away",
+                     " while it was read; run this again, with a copy if it goes on changing"));
+  }
+  return absl::OkStatus();
+}
 
 // `notes` gets what there is to say about the files.
 absl::StatusOr<GivenArtifact> Resolve(const std::string& path, ArtifactKind kind,
                                       const std::map<std::string, std::string>& roles,
-                                      std::map<std::string, std::string>& blob_paths,
-                                      std::vector<std::string>& notes) {
+                                      Inputs& inputs, std::vector<std::string>& notes) {
   ASSIGN_OR_RETURN(LocalArtifact local, FindFiles(path, ToProto(kind)));
   GivenArtifact artifact{.label = path, .kind = kind, .files = {}, .header = {}, .digest = ""};
   std::vector<SourceFile> sources;
   for (const LocalFile& file : local.files) {
+    ASSIGN_OR_RETURN(const FileState state, StateOf(file.path));
+    inputs.states.emplace(file.path, state);
     ASSIGN_OR_RETURN(FileDigest digest, Sha256OfFile(file.path));
-    blob_paths[digest.sha256] = file.path;
+    inputs.blob_paths[digest.sha256] = file.path;
     artifact.files.push_back({file.name, digest.sha256});
     sources.push_back(
         {file.name, digest.sha256, [from = file.path] { return OpenFile(from, O_RDONLY); }});
@@ -75,7 +107,7 @@ absl::StatusOr<Inputs> ResolveAll(Cli& cli, const LocalRun& run) {
     for (const SeriesModel& model : series) {
       std::vector<std::string> notes;
       ASSIGN_OR_RETURN(inputs.given[name].emplace_back(),
-                       Resolve(model.path, kind, roles, inputs.blob_paths, notes));
+                       Resolve(model.path, kind, roles, inputs, notes));
       SayNotes(cli, notes, said);
     }
   }
@@ -118,15 +150,12 @@ ExitCode ReportFailure(Cli& cli, const RunOutcome& outcome, const std::string& m
   return ExitCodeOfJob(outcome.status.code());
 }
 
-}  // namespace
-
-absl::StatusOr<ExitCode> RunLocally(Cli& cli, const LocalRun& run) {
+absl::StatusOr<ExitCode> RunIn(Cli& cli, const LocalRun& run, const OutFolder& out) {
   ASSIGN_OR_RETURN(Inputs inputs, ResolveAll(cli, run));
   ASSIGN_OR_RETURN(PreparedJob job, PrepareJob(run.spec, run.params, run.seed, inputs.given));
   for (const std::string& note : job.plan.notes) cli.console.Say(note);
-  ASSIGN_OR_RETURN(OutFolder out, OutFolder::Make(run.out));
   const std::string folder = out.staging() + "/job";
-  RETURN_IF_ERROR(MakeJobFolder(folder, job.request, inputs.blob_paths));
+  RETURN_IF_ERROR(MakeJobFolder(folder, job.request, inputs.blob_paths, &LinkToFile));
   ASSIGN_OR_RETURN(std::unique_ptr<ComputeProcess> compute, StartCompute(cli, run.threads));
   RunOutcome outcome = compute->Run(
       folder, [] {},
@@ -136,11 +165,23 @@ absl::StatusOr<ExitCode> RunLocally(Cli& cli, const LocalRun& run) {
       },
       cli.stop, /*keeper=*/nullptr);
   cli.console.EndBar();
+  if (outcome.end != RunEnd::kCancelled) RETURN_IF_ERROR(CheckUnchanged(inputs));
   if (outcome.end != RunEnd::kFinished || !outcome.status.ok()) {
+    outcome.status = out.Explain(outcome.status);
     return ReportFailure(cli, outcome, job.request.memory_help);
   }
   RETURN_IF_ERROR(ShowBundle(cli, out, folder + "/out", run.format));
   return ExitCode::kSuccess;
+}
+
+}  // namespace
+
+absl::StatusOr<ExitCode> RunLocally(Cli& cli, const LocalRun& run) {
+  ASSIGN_OR_RETURN(OutFolder out, OutFolder::Make(run.out, {.force = run.force,
+                                                            .inputs = InputPaths(run.inputs)}));
+  absl::StatusOr<ExitCode> code = RunIn(cli, run, out);
+  if (!code.ok()) return out.Explain(code.status());
+  return code;
 }
 
 }  // namespace radiograph::cli

@@ -26,6 +26,7 @@ struct LocalRun {
   int64_t seed = 0;
   int64_t threads = 0;  // 0: the usable cores
   std::string out;      // a folder, or ""
+  bool force = false;   // of OutOptions
   Format format = Format::kTable;
 };
 

@@ -7,24 +7,23 @@
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <iostream>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/cli.h"
+#include "core/base/end_signals.h"
 #include "core/base/log.h"
 
 namespace radiograph::cli {
 namespace {
 
-// Ctrl-C and SIGTERM ask for a stop; the second one ends the process at once. Made before any other
-// thread: they inherit the blocked signals, so that only this one sees them.
+// Ctrl-C, SIGTERM and a closed terminal ask for a stop; the second one ends the process at once.
+// Made before any other thread: they inherit the blocked signals, so that only this one sees them.
 class SignalListener {
  public:
-  SignalListener() {
-    sigemptyset(&signals_);
-    sigaddset(&signals_, SIGINT);
-    sigaddset(&signals_, SIGTERM);
+  SignalListener() : signals_(EndSignalSet()) {
     pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
     thread_ = std::jthread([this] { Listen(); });
   }
@@ -44,11 +43,18 @@ class SignalListener {
     if (!done_) _exit(static_cast<int>(ExitCode::kCancelled));
   }
 
-  sigset_t signals_;
+  const sigset_t signals_;
   std::stop_source stop_;
   std::atomic<bool> done_ = false;
   std::jthread thread_;
 };
+
+// Whether stderr can draw a bar: TERM is unset or "dumb" where there is no cursor to move.
+bool IsTerminal() {
+  const char* term = std::getenv("TERM");
+  return isatty(STDERR_FILENO) == 1 && term != nullptr && *term != '\0' &&
+         std::strcmp(term, "dumb") != 0;
+}
 
 // Whether who read our stdout (`radiograph jobs ls | head -1`) has closed it: no fault of anyone.
 bool ReaderIsGone() {
@@ -70,7 +76,7 @@ int Main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   SilenceLibraries();
   SignalListener signals;
-  Console console(std::cout, std::cerr, isatty(STDERR_FILENO) == 1);
+  Console console(std::cout, std::cerr, IsTerminal());
   Surroundings surroundings{.environment = [](const char* name) { return std::getenv(name); },
                             .compute_program = "",
                             .retry = {}};

@@ -11,11 +11,7 @@
 
 namespace radiograph::cli {
 
-// The report of the bundle in `folder` as the file `path`.
-absl::Status WriteReport(const std::string& folder, const std::string& path);
-
-// Keeps a bundle that lies below out.staging(), prints its main numbers, and adds the report if it
-// is kept.
+// Keeps a bundle that lies below out.staging(), with the report, and prints its main numbers.
 absl::Status ShowBundle(Cli& cli, const OutFolder& out, const std::string& bundle, Format format);
 
 // Downloads a SUCCEEDED job's result (all of it only if it is kept), then as ShowBundle.

@@ -15,6 +15,7 @@
 #include "client/cli/params.h"
 #include "client/cli/push.h"
 #include "client/cli/results.h"
+#include "client/cli/waiting_reason.h"
 #include "core/analyses/catalog.h"
 #include "core/base/nearest_names.h"
 #include "core/base/status_macros.h"
@@ -134,6 +135,7 @@ absl::StatusOr<ExitCode> RunLocal(Cli& cli, const Args& args, Format format) {
                .params = params,
                .out = args.Get("out"),
                .format = format};
+  run.force = args.Has("force");
   ASSIGN_OR_RETURN(run.roles, RolesOf(args, analysis, inputs));
   ASSIGN_OR_RETURN(run.seed, args.Integer("seed", 0, 0, kSeedMax));
   ASSIGN_OR_RETURN(run.threads, args.Integer("threads", 0, 0, 4096));
@@ -196,13 +198,16 @@ absl::StatusOr<v1::Job> RunToEnd(Cli& cli, Client& client, const Args& args,
 
 absl::StatusOr<ExitCode> RunOnServer(Cli& cli, const Args& args, Format format) {
   ASSIGN_OR_RETURN(Client * client, cli.client(args));
+  ASSIGN_OR_RETURN(const Pairs inputs, args.Pairs("input"));
+  ASSIGN_OR_RETURN(OutFolder out, OutFolder::Make(args.Get("out"), {.force = args.Has("force"),
+                                                                    .inputs = InputPaths(inputs)}));
   ASSIGN_OR_RETURN(v1::CreateJobRequest request, MakeRequest(cli, *client, args));
-  ASSIGN_OR_RETURN(OutFolder out, OutFolder::Make(args.Get("out")));
   ASSIGN_OR_RETURN(v1::CreateJobResponse created, CreateJob(*client, args, request));
   for (const std::string& note : created.notes()) cli.console.Say(note);
   v1::Job job = created.job();
   if (args.Has("no-wait")) {
     RETURN_IF_ERROR(PrintJob(cli.console, format, job));
+    if (format == Format::kName && job.state() == v1::QUEUED) cli.console.Say(WaitingText(job));
     return ExitCode::kSuccess;
   }
   cli.console.Say(
@@ -270,7 +275,9 @@ Command RunCommand() {
            {.name = "out",
             .value = "DIR",
             .help =
-                "keep result.json, run.json, arrays.safetensors, figures/ and report.html here"},
+                "keep result.json, run.json, arrays.safetensors, figures/ and report.html here: a "
+                "new folder, an empty one, or that of another result, which is renewed"},
+           ForceFlag(),
            {.name = "local", .value = "", .help = "in a process of its own, without a server"},
            {.name = "threads", .value = "N", .help = "of --local; 0: the usable cores"},
            {.name = "no-wait", .value = "", .help = "end once the job is queued"},

@@ -118,11 +118,12 @@ absl::StatusOr<v1::CreateJobResponse> Client::CreateJob(v1::CreateJobRequest req
       [&](auto* context, auto* out) { return session_->jobs->Create(context, request, out); });
 }
 
-absl::StatusOr<v1::Job> Client::GetJob(absl::string_view id) {
+absl::StatusOr<v1::Job> Client::GetJob(absl::string_view id, std::stop_token stop) {
   v1::GetJobRequest request;
   request.set_id(std::string(id));
   return session_->Call<v1::Job>(
-      [&](auto* context, auto* out) { return session_->jobs->Get(context, request, out); });
+      [&](auto* context, auto* out) { return session_->jobs->Get(context, request, out); },
+      std::move(stop));
 }
 
 absl::StatusOr<std::vector<v1::Job>> Client::ListJobs(v1::ListJobsRequest request,

@@ -127,7 +127,7 @@ class Client {
 
   // Fills in a request_id when there is none, so that a repeat makes no second job.
   absl::StatusOr<v1::CreateJobResponse> CreateJob(v1::CreateJobRequest request);
-  absl::StatusOr<v1::Job> GetJob(absl::string_view id);
+  absl::StatusOr<v1::Job> GetJob(absl::string_view id, std::stop_token stop = {});
   // Of the filter, in the order asked for, newest first else; at most entries_max, 0: all. The page
   // token is ignored.
   absl::StatusOr<std::vector<v1::Job>> ListJobs(v1::ListJobsRequest request = {},

@@ -301,7 +301,15 @@ struct FakeServer::Services {
       });
     }
     Status Get(grpc::ServerContext*, const v1::GetJobRequest* request, v1::Job* job) override {
-      return fake.With([&](State& state) { return Find(state, request->id(), job); });
+      return fake.With([&](State& state) {
+        const Status found = Find(state, request->id(), job);
+        if (job->state() == v1::QUEUED && !state.reasons.empty()) {
+          const size_t last = state.reasons.size() - 1;
+          job->set_pending_reason(state.reasons[std::min<size_t>(state.gets, last)]);
+        }
+        ++state.gets;
+        return found;
+      });
     }
     Status List(grpc::ServerContext*, const v1::ListJobsRequest* request,
                 v1::ListJobsResponse* response) override {
@@ -318,6 +326,7 @@ struct FakeServer::Services {
       bool breaks = false;
       v1::Job job;
       std::vector<v1::JobEvent> events;
+      AwaitNews();
       Status found = fake.With([&](State& state) {
         events = state.events[request->id()];
         breaks = state.faults.watch_breaks > 0 && state.faults.watch_breaks-- > 0;
@@ -335,6 +344,7 @@ struct FakeServer::Services {
       });
     }
     Status Wait(grpc::ServerContext*, const v1::WaitJobRequest* request, v1::Job* job) override {
+      AwaitNews();
       return fake.With([&](State& state) {
         Status fault = Fault(state);
         if (!fault.ok()) return fault;
@@ -350,6 +360,9 @@ struct FakeServer::Services {
       });
     }
 
+    void AwaitNews() {
+      fake.Await([](State& state) { return state.gets >= state.gets_before_news; });
+    }
     static void End(State& state, const std::string& id) {
       auto ending = state.endings.find(id);
       if (ending == state.endings.end()) return;

@@ -59,6 +59,10 @@ class FakeServer {
     // Once its events have been watched, or Wait was asked this many times, a job becomes this.
     std::map<std::string, v1::Job> endings;
     int waits_until_end = 0;
+    // Of a job that is QUEUED, why it waits: at the first Get, the second, ...; the last one stays.
+    std::vector<std::string> reasons;
+    int gets = 0;              // Get calls so far
+    int gets_before_news = 0;  // Watch and Wait answer only after so many
     std::set<std::string> cancelled;
     std::vector<v1::Problem> problems;  // that Server.Check finds
     v1::ListJobsRequest listed;            // the last one
@@ -67,6 +71,12 @@ class FakeServer {
     std::vector<v1::Worker> workers;
     std::vector<v1::DrainRequest> drains;
   };
+  template <typename Ready>
+  void Await(Ready ready) {
+    absl::MutexLock lock(&mu_);
+    auto is_ready = [&]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return ready(state_); };
+    mu_.Await(absl::Condition(&is_ready));
+  }
   template <typename Body>
   auto With(Body body) {
     absl::MutexLock lock(&mu_);

@@ -6,11 +6,19 @@
 
 namespace radiograph {
 
-EndSignals::EndSignals() {
+sigset_t EndSignalSet() {
+  sigset_t ends;
+  sigemptyset(&ends);
+  sigaddset(&ends, SIGTERM);
+  sigaddset(&ends, SIGINT);
+  struct sigaction hang_up;
+  const bool ignored = sigaction(SIGHUP, nullptr, &hang_up) == 0 && hang_up.sa_handler == SIG_IGN;
+  if (!ignored) sigaddset(&ends, SIGHUP);
+  return ends;
+}
+
+EndSignals::EndSignals() : ends_(EndSignalSet()) {
   signal(SIGPIPE, SIG_IGN);
-  sigemptyset(&ends_);
-  sigaddset(&ends_, SIGTERM);
-  sigaddset(&ends_, SIGINT);
   pthread_sigmask(SIG_BLOCK, &ends_, nullptr);
 }
 

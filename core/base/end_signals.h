@@ -1,10 +1,14 @@
-// SIGTERM and SIGINT of a program that serves until it is told to end.
+// SIGTERM, SIGINT and SIGHUP (a closed terminal) of a program that works until it is told to end.
 #ifndef RADIOGRAPH_CORE_BASE_END_SIGNALS_H_
 #define RADIOGRAPH_CORE_BASE_END_SIGNALS_H_
 
 #include <signal.h>
 
 namespace radiograph {
+
+// The signals that ask a program to end. SIGHUP is among them unless it is ignored at the start, as
+// nohup(1) has it.
+sigset_t EndSignalSet();
 
 // Made before any thread starts: they inherit the blocked signals, so that only Wait sees them.
 // SIGPIPE is ignored from then on.

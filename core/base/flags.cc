@@ -213,7 +213,8 @@ absl::Status Flags::Parse(absl::Span<const char* const> arguments, const Environ
 
 std::string Flags::Help() const {
   std::string text = absl::StrCat(program_, ": ", summary_,
-                                  "\nAn empty environment variable counts as not set.\n\n");
+                                  "\nAn empty environment variable counts as not set.\n\n"
+                                  "  --version\n      alone: tell the version and end\n");
   for (const Flag& flag : flags_) {
     absl::StrAppend(&text, "  --", flag.name, flag.is_switch ? "" : "=VALUE", "\n      ", flag.help,
                     "\n      default: ", flag.default_text.empty() ? "none" : flag.default_text,
@@ -223,6 +224,10 @@ std::string Flags::Help() const {
 }
 
 std::optional<int> Flags::ParseOrExit(int argc, const char* const* argv) {
+  if (argc == 2 && absl::string_view(argv[1]) == "--version") {
+    printf("%s %s\n", program_.c_str(), RADIOGRAPH_VERSION);
+    return 0;
+  }
   const absl::Status status =
       Parse(absl::MakeConstSpan(argv + 1, argc - 1), [](const char* name) { return getenv(name); });
   if (!status.ok()) {

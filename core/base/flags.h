@@ -63,8 +63,8 @@ class Flags {
   // Every flag with its environment variable, default and help.
   std::string Help() const;
 
-  // For main(): the exit code when the program should end now, 0 after `--help` (which is printed),
-  // 2 after a wrong flag (said on stderr).
+  // For main(): the exit code when the program should end now, 0 after `--help` or a lone
+  // `--version` (which print), 2 after a wrong flag (said on stderr).
   std::optional<int> ParseOrExit(int argc, const char* const* argv);
 
  private:

@@ -131,5 +131,19 @@ TEST_F(FlagsTest, HelpTellsEveryFlagWithDefaultAndVariable) {
                                    HasSubstr("--insecure\n"), HasSubstr("default: 30s")));
 }
 
+TEST_F(FlagsTest, TheVersionIsToldToWhoeverAsksForItAlone) {
+  ASSERT_OK(Parse({"--help"}));
+  EXPECT_THAT(flags_.Help(), HasSubstr("--version\n"));
+  const char* alone[] = {"prog", "--version"};
+  ::testing::internal::CaptureStdout();
+  EXPECT_EQ(flags_.ParseOrExit(2, alone), 0);
+  EXPECT_THAT(::testing::internal::GetCapturedStdout(),
+              ::testing::MatchesRegex("prog [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+  const char* beside[] = {"prog", "--version", "--threads=1"};
+  ::testing::internal::CaptureStderr();
+  EXPECT_EQ(flags_.ParseOrExit(3, beside), 2);
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("--version"));
+}
+
 }  // namespace
 }  // namespace radiograph

@@ -1,6 +1,6 @@
 // Drives one radiograph-compute process: start, jobs one after the other, cancel, kill. The
 // protocol is one JSON object a line, on the child's descriptors 3 (to the child) and 4 (from it):
-//   to:    {"run": "<job folder>", "keeps": true}   {"cancel": true}
+//   to:    {"run": "<job folder, with C escapes>", "keeps": true}   {"cancel": true}
 //          {"answer": {"id": 1, "code": 0, "message": ""}}
 //   from:  {"ready": <Engine>, "analyses": [["bilinear.spectrum", 1], ...], "memory_bytes": ...}
 //          {"started": true}

@@ -56,7 +56,10 @@ Json ToJson(const DoneFrame& frame) {
             {"peak_device_bytes", frame.peak_device_bytes}}}};
 }
 
-Json ToJson(const RunFrame& frame) { return {{"run", frame.folder}, {"keeps", frame.keeps}}; }
+// A path is bytes, which JSON would not carry: it goes as ASCII with C escapes.
+Json ToJson(const RunFrame& frame) {
+  return {{"run", absl::CHexEscape(frame.folder)}, {"keeps", frame.keeps}};
+}
 Json ToJson(const CancelFrame&) { return {{"cancel", true}}; }
 Json ToJson(const AnswerFrame& frame) {
   return {{"answer",
@@ -176,7 +179,8 @@ absl::StatusOr<FrameToCompute> ParseFrameToCompute(absl::string_view line) {
   absl::StatusOr<Json> json = ParseJson(line);
   if (!json.ok() || !json->is_object()) return NotAFrame(line);
   RunFrame run;
-  if (Get(*json, "run", &run.folder)) {
+  if (std::string folder; Get(*json, "run", &folder)) {
+    if (!absl::CUnescape(folder, &run.folder)) return NotAFrame(line);
     const Json keeps = json->value("keeps", Json(false));
     run.keeps = keeps.is_boolean() && keeps.get<bool>();
     return run;

@@ -92,6 +92,19 @@ TEST(Frames, WordsToComputeArrive) {
   EXPECT_TRUE(std::holds_alternative<CancelFrame>(cancel));
 }
 
+// A path may hold every byte but NUL.
+TEST(Frames, FolderOfAnyBytesArrives) {
+  std::string all = "/";
+  for (int byte = 1; byte < 256; ++byte) all.push_back(static_cast<char>(byte));
+  for (const std::string& folder : {std::string("r\xe9sultats"), std::string("/a\\n\\x41\"b\n"),
+                                    std::string("/\xD1\x8F/\xF0\x28\x8C"), all}) {
+    ASSERT_OK_AND_ASSIGN(FrameToCompute run,
+                         ParseFrameToCompute(ToLine(FrameToCompute(RunFrame{.folder = folder}))));
+    EXPECT_EQ(std::get<RunFrame>(run).folder, folder);
+  }
+  EXPECT_FALSE(ParseFrameToCompute(R"({"run": "/bad\\q"})").ok());
+}
+
 TEST(Frames, AnythingElseIsRefusedAndShown) {
   for (const char* line :
        {"hello", "[]", "{}", R"({"progress": 1})", R"({"done": {"code": "x"}})",

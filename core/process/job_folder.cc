@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/digest.h"
+#include "core/base/disk_room.h"
 #include "core/base/file.h"
 #include "core/base/json.h"
 #include "core/base/status_macros.h"
@@ -21,6 +22,7 @@ namespace {
 
 // 100,000 inputs with long names fit.
 constexpr int64_t kJobBytesMax = 256 << 20;
+constexpr int64_t kCopyBytes = 1 << 20;
 
 Json InputJson(const JobInput& input) {
   Json files = Json::array();
@@ -82,6 +84,20 @@ absl::StatusOr<ParamValue> ParseParam(const std::string& name, const Json& json)
                                                  " is of no kind that a parameter can have"));
 }
 
+// Not by the library's copy, which makes an I/O error of a full disk and does not say which one.
+absl::Status Copy(const std::string& from, const std::string& to) {
+  ASSIGN_OR_RETURN(UniqueFd source, OpenFile(from, O_RDONLY));
+  ASSIGN_OR_RETURN(UniqueFd sink, OpenFile(to, O_WRONLY | O_CREAT | O_EXCL));
+  ASSIGN_OR_RETURN(const int64_t size, FileSize(source.get(), from));
+  RETURN_IF_ERROR(CheckRoom(to, size, absl::StrCat("a copy of ", from)));
+  std::string chunk(kCopyBytes, '\0');
+  while (true) {
+    ASSIGN_OR_RETURN(const int64_t got, ReadSome(source.get(), absl::MakeSpan(chunk), from));
+    if (got == 0) return absl::OkStatus();
+    RETURN_IF_ERROR(WriteAll(sink.get(), absl::string_view(chunk).substr(0, got), to));
+  }
+}
+
 absl::StatusOr<JobInput> ParseInput(const Json& json) {
   JobInput input;
   ASSIGN_OR_RETURN(input.kind, Text(json, "kind"));
@@ -116,11 +132,18 @@ absl::Status LinkOrCopy(const std::string& from, const std::string& to) {
   if (errno != EXDEV && errno != EPERM && errno != EMLINK && errno != ENOTSUP) {
     return ErrnoStatus(errno, "can't link", from);
   }
+  absl::Status copied = Copy(from, to);
+  if (copied.ok() && chmod(to.c_str(), 0444) != 0) copied = ErrnoStatus(errno, "can't protect", to);
+  if (!copied.ok()) unlink(to.c_str());
+  return copied;
+}
+
+absl::Status LinkToFile(const std::string& from, const std::string& to) {
   std::error_code error;
-  std::filesystem::copy_file(from, to, error);
-  if (error) return ErrnoStatus(error.value(), "can't copy", from);
-  if (chmod(to.c_str(), 0444) != 0) return ErrnoStatus(errno, "can't protect", to);
-  return absl::OkStatus();
+  const std::filesystem::path file = std::filesystem::canonical(from, error);
+  if (error) return ErrnoStatus(error.value(), "can't resolve", from);
+  if (symlink(file.c_str(), to.c_str()) == 0) return absl::OkStatus();
+  return ErrnoStatus(errno, "can't create link", to);
 }
 
 std::string JobRequest::ToJsonText() const {
@@ -170,7 +193,7 @@ absl::StatusOr<JobRequest> JobRequest::Parse(absl::string_view text) {
 }
 
 absl::Status MakeJobFolder(const std::string& folder, const JobRequest& request,
-                           const std::map<std::string, std::string>& blob_paths) {
+                           const std::map<std::string, std::string>& blob_paths, PlaceFile place) {
   RETURN_IF_ERROR(MakeFolders(folder + "/blobs"));
   RETURN_IF_ERROR(MakeFolders(folder + "/out"));
   std::set<std::string> linked;  // one blob may serve several inputs
@@ -183,7 +206,7 @@ absl::Status MakeJobFolder(const std::string& folder, const JobRequest& request,
           return absl::NotFoundError(absl::StrCat("input ", name, ": no file is known for blob ",
                                                   file.sha256, " (", file.name, ")"));
         }
-        RETURN_IF_ERROR(LinkOrCopy(path->second, absl::StrCat(folder, "/blobs/", file.sha256)));
+        RETURN_IF_ERROR(place(path->second, absl::StrCat(folder, "/blobs/", file.sha256)));
       }
     }
   }

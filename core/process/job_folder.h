@@ -1,6 +1,6 @@
 // The folder in which a compute process finds a job and leaves its result.
 //   job.json        the request (JobRequest)
-//   blobs/<sha256>  the inputs' bytes: hard links or copies, read-only
+//   blobs/<sha256>  the inputs' bytes: hard links or read-only copies, or symbolic links
 //   out/            result.json, arrays.safetensors, figures/, run.json after success
 //   save.safetensors, load.safetensors
 //                   what is on its way to a Keeper, and from it
@@ -41,16 +41,24 @@ struct JobRequest {
   static absl::StatusOr<JobRequest> Parse(absl::string_view text);
 };
 
+// A link where that can be, else a read-only copy: on another file system, with too many links, or
+// of a file of someone else (the kernel's protected_hardlinks). The link keeps the bytes when the
+// name is taken away.
+absl::Status LinkOrCopy(const std::string& from, const std::string& to);
+// A symbolic link to where the file truly lies: nothing is copied, and the file must stay as it is
+// while the job runs.
+absl::Status LinkToFile(const std::string& from, const std::string& to);
+
+using PlaceFile = absl::Status (*)(const std::string& from, const std::string& to);
+
 // Makes `folder` with job.json, blobs/ and out/. `blob_paths` maps SHA-256 to a local file, which
-// is hard-linked, or copied when it lies on another file system.
+// `place` puts there.
 absl::Status MakeJobFolder(const std::string& folder, const JobRequest& request,
-                           const std::map<std::string, std::string>& blob_paths);
+                           const std::map<std::string, std::string>& blob_paths,
+                           PlaceFile place = &LinkOrCopy);
 
 std::string SavePath(const std::string& folder);
 std::string LoadPath(const std::string& folder);
-// A link where that can be, else a read-only copy: on another file system, with too many links, or
-// of a file of someone else (the kernel's protected_hardlinks).
-absl::Status LinkOrCopy(const std::string& from, const std::string& to);
 
 }  // namespace radiograph
 

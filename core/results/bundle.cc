@@ -11,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/digest.h"
+#include "core/base/disk_room.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "core/results/bundle_check.h"
@@ -191,6 +192,10 @@ absl::StatusOr<std::vector<std::string>> JsonFiles(const std::string& folder) {
 absl::Status WriteBundle(const std::string& folder, const Spec& spec,
                          const ResultIdentity& identity, const Result& result, const RunInfo& run) {
   RETURN_IF_ERROR(CheckResult(spec, result));
+  int64_t bytes = 0;  // that it needs at least
+  for (const Figure& figure : result.figures) bytes += static_cast<int64_t>(figure.plotly.size());
+  for (const Array& array : result.arrays) bytes += static_cast<int64_t>(array.bytes.size());
+  RETURN_IF_ERROR(CheckRoom(folder, bytes, "the result"));
   RETURN_IF_ERROR(MakeFolders(absl::StrCat(folder, "/figures")));
   for (const Figure& figure : result.figures) {
     RETURN_IF_ERROR(WriteFile(absl::StrCat(folder, "/", FigureFile(figure.name)),

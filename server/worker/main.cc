@@ -11,6 +11,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/address.h"
 #include "core/base/credentials.h"
@@ -124,6 +125,10 @@ absl::StatusOr<AgentOptions> MakeAgentOptions(const Options& options, std::strin
   agent.server = options.server;
   agent.threads = options.threads;
   agent.name = options.name;
+  if (!IsUtf8(agent.name)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--name is \"", absl::CHexEscape(agent.name), "\", which is not UTF-8"));
+  }
   if (agent.name.empty()) {
     ASSIGN_OR_RETURN(agent.name, DefaultName(options.state));
   }

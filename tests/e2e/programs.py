@@ -36,7 +36,7 @@ class Program:
     """A running server or worker. Its log, one JSON object a line, arrives in `events`."""
 
     def __init__(self, name, *flags, before=()):
-        self.process = subprocess.Popen([*before, BIN / name, *flags], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([*before, BIN / name, *flags], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="surrogateescape")
         self.events = queue.Queue()
         self.log = []
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -102,7 +102,7 @@ def radiograph(*arguments, endpoint="127.0.0.1:1", timeout=DEADLINE, **environme
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RADIOGRAPH_")}
     environment = {**inherited, "RADIOGRAPH_ENDPOINT": endpoint, **environment}
     command = [BIN / "radiograph", *map(str, arguments)]
-    return Answer(subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout))
+    return Answer(subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="surrogateescape", timeout=timeout))
 
 
 class Case(unittest.TestCase):

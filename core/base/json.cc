@@ -63,6 +63,34 @@ class StrictSax : public nlohmann::detail::json_sax_dom_parser<Json> {
   std::string error_;
 };
 
+// The text with NaN, Infinity and -Infinity as null, where they stand outside of strings. What is
+// wrong beside such a word stays wrong: "NaN1" becomes "null1".
+std::string NullForPythonLiterals(absl::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  bool in_string = false;
+  for (size_t i = 0; i < text.size();) {
+    size_t length = 1;
+    if (in_string) {
+      if (text[i] == '\\') length = std::min<size_t>(2, text.size() - i);
+    } else {
+      bool literal = false;
+      for (absl::string_view word : {"NaN", "Infinity", "-Infinity"}) {
+        if (text.substr(i, word.size()) != word) continue;
+        out += "null";
+        i += word.size();
+        literal = true;
+        break;
+      }
+      if (literal) continue;
+    }
+    if (text[i] == '"') in_string = !in_string;
+    out.append(text.data() + i, length);
+    i += length;
+  }
+  return out;
+}
+
 // Decodes one code point of valid UTF-8.
 char32_t NextCodePoint(absl::string_view* text) {
   auto byte = [&](size_t i) { return static_cast<unsigned char>((*text)[i]); };
@@ -165,6 +193,8 @@ absl::StatusOr<Json> ParseJson(absl::string_view text, JsonLimits limits) {
   if (size_t position = text.find('\0'); position != absl::string_view::npos) {
     return absl::InvalidArgumentError(absl::StrCat("not JSON at byte ", position, ": NUL"));
   }
+  std::string rewritten;
+  if (limits.python_literals) text = rewritten = NullForPythonLiterals(text);
   Json root;
   StrictSax sax(root, limits.depth_max);
   if (!Json::sax_parse(text.begin(), text.end(), &sax)) {

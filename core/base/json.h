@@ -1,9 +1,10 @@
 // JSON as we accept and write it.
 //
 // Reading is strict: valid UTF-8, one value, no duplicate keys, no comments, a depth and a size
-// with a limit. Writing for digests and results is RFC 8785 (JSON Canonicalization Scheme): keys
-// sorted by UTF-16 code units, numbers as ECMAScript prints them (1, not 1.0; 1e-7, not 1e-07), no
-// spaces. Sources include <nlohmann/json.hpp> themselves; headers need only this one.
+// with a limit. A byte order mark before the value is dropped. Writing for digests and results is
+// RFC 8785 (JSON Canonicalization Scheme): keys sorted by UTF-16 code units, numbers as ECMAScript
+// prints them (1, not 1.0; 1e-7, not 1e-07), no spaces. Sources include <nlohmann/json.hpp>
+// themselves; headers need only this one.
 #ifndef RADIOGRAPH_CORE_BASE_JSON_H_
 #define RADIOGRAPH_CORE_BASE_JSON_H_
 
@@ -21,6 +22,9 @@ using Json = nlohmann::json;
 struct JsonLimits {
   int64_t bytes_max = 16 << 20;
   int64_t depth_max = 64;
+  // For files of other programs: NaN, Infinity and -Infinity, which Python's json writes, are read
+  // as null. Positions in messages then count after each NaN has become the longer null.
+  bool python_literals = false;
 };
 
 // INVALID_ARGUMENT with the position for anything that isn't one JSON value as described above.

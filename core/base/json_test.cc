@@ -119,5 +119,28 @@ TEST(IsUtf8, KnowsOverlongFormsAndSurrogates) {
   EXPECT_FALSE(IsUtf8("\xf5\x80\x80\x80"));
 }
 
+TEST(ParseJson, ReadsPythonLiteralsAsNullWhenAsked) {
+  JsonLimits foreign{.python_literals = true};
+  absl::StatusOr<Json> read =
+      ParseJson(R"({"a": NaN, "b": [-Infinity, Infinity], "NaN": "x\\\"NaN, -Infinity"})", foreign);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->dump(), R"({"NaN":"x\\\"NaN, -Infinity","a":null,"b":[null,null]})");
+  EXPECT_FALSE(ParseJson("[NaN]").ok());
+  EXPECT_EQ(ParseJson("NaN", foreign)->dump(), "null");
+  EXPECT_EQ(ParseJson("\xEF\xBB\xBF[-Infinity ]", foreign)->dump(), "[null]");
+  for (const char* wrong : {"[NaN1]", "[1NaN]", "[-NaN]", "[+Infinity]", "[nan]", "{NaN: 1}",
+                            "[NaNNaN]", "[--Infinity]", "[\"NaN]", "[\"\\"}) {
+    EXPECT_FALSE(ParseJson(wrong, foreign).ok()) << wrong;
+  }
+}
+
+TEST(ParseJson, DropsAByteOrderMarkBeforeTheValueOnly) {
+  EXPECT_EQ(ParseJson("\xEF\xBB\xBF{\"a\": 1}")->dump(), R"({"a":1})");
+  for (const char* wrong :
+       {"\xEF\xBB{}", "{}\xEF\xBB\xBF", "\xEF\xBB\xBF\xEF\xBB\xBF{}", "\xFF\xFE{"}) {
+    EXPECT_FALSE(ParseJson(wrong).ok()) << wrong;
+  }
+}
+
 }  // namespace
 }  // namespace radiograph

@@ -13,7 +13,11 @@
 namespace radiograph::safetensors {
 namespace {
 
-using std::string_view_literals::operator""sv;
+// With the NULs that it holds.
+template <size_t kSize>
+constexpr absl::string_view Bytes(const char (&text)[kSize]) {
+  return {text, kSize - 1};
+}
 
 constexpr char kPyTorch[] =
     "a PyTorch checkpoint (a pickle); pickles run code when they are loaded and are never read "
@@ -33,51 +37,50 @@ constexpr char kGgml[] =
 
 struct Sign {
   size_t at;
-  std::string_view bytes;
+  absl::string_view bytes;
   const char* what;
 };
 constexpr Sign kSigns[] = {
-    {0, "\x93NUMPY"sv, kNumpyArray},
-    {0, "\x89HDF\r\n\x1a\n"sv,
+    {0, Bytes("\x93NUMPY"), kNumpyArray},
+    {0, Bytes("\x89HDF\r\n\x1a\n"),
      "an HDF5 file, as Keras and MATLAB write it (.h5, .mat); read it with h5py and save its "
      "arrays "
      "with safetensors.numpy.save_file"},
-    {0, "GGUF"sv,
+    {0, Bytes("GGUF"),
      "a GGUF model of llama.cpp, whose weights are mostly quantised; take the safetensors files "
      "that "
      "it was made from"},
-    {0, "lmgg"sv, kGgml},
-    {0, "fmgg"sv, kGgml},
-    {0, "tjgg"sv, kGgml},
-    {4, "TFL3"sv, "a TensorFlow Lite model; save its weights with safetensors.numpy.save_file"},
-    {0, "MATLAB 5.0 MAT-file"sv,
+    {0, Bytes("lmgg"), kGgml},
+    {0, Bytes("fmgg"), kGgml},
+    {0, Bytes("tjgg"), kGgml},
+    {4, Bytes("TFL3"),
+     "a TensorFlow Lite model; save its weights with safetensors.numpy.save_file"},
+    {0, Bytes("MATLAB 5.0 MAT-file"),
      "a MATLAB file; read it with scipy.io.loadmat and save its arrays with "
      "safetensors.numpy.save_file"},
-    {0, "PAR1"sv, "a Parquet table; save its columns with safetensors.numpy.save_file"},
-    {0, "ARROW1"sv, "an Arrow table; save its columns with safetensors.numpy.save_file"},
-    {0, "SQLite format 3\0"sv, "an SQLite database"},
-    {0, "PK\x05\x06"sv, "an empty zip archive"},
-    {0, "\x1f\x8b"sv, "compressed with gzip; unpack it with gunzip"},
-    {0, "\x28\xb5\x2f\xfd"sv, "compressed with Zstandard; unpack it with unzstd"},
+    {0, Bytes("PAR1"), "a Parquet table; save its columns with safetensors.numpy.save_file"},
+    {0, Bytes("ARROW1"), "an Arrow table; save its columns with safetensors.numpy.save_file"},
+    {0, Bytes("SQLite format 3\0"), "an SQLite database"},
+    {0, Bytes("PK\x05\x06"), "an empty zip archive"},
+    {0, Bytes("\x1f\x8b"), "compressed with gzip; unpack it with gunzip"},
+    {0, Bytes("\x28\xb5\x2f\xfd"), "compressed with Zstandard; unpack it with unzstd"},
     {0,
-     "\xfd"
-     "7zXZ\0"sv,
+     Bytes("\xfd"
+           "7zXZ\0"),
      "compressed with xz; unpack it with unxz"},
-    {4, "1AY&SY"sv, "compressed with bzip2; unpack it with bunzip2"},
-    {0, "\x04\x22\x4d\x18"sv, "compressed with LZ4; unpack it with unlz4"},
-    {0, "7z\xbc\xaf\x27\x1c"sv, "a 7z archive; unpack it with 7z x"},
-    {0, "Rar!\x1a\x07"sv, "a RAR archive; unpack it first"},
-    {257, "ustar"sv, "a tar archive; unpack it with tar -xf"},
-    {0, "\x89PNG\r\n\x1a\n"sv, "a PNG image"},
-    {0, "\xff\xd8\xff"sv, "a JPEG image"},
-    {0, "%PDF-"sv, "a PDF document"},
+    {4, Bytes("1AY&SY"), "compressed with bzip2; unpack it with bunzip2"},
+    {0, Bytes("\x04\x22\x4d\x18"), "compressed with LZ4; unpack it with unlz4"},
+    {0, Bytes("7z\xbc\xaf\x27\x1c"), "a 7z archive; unpack it with 7z x"},
+    {0, Bytes("Rar!\x1a\x07"), "a RAR archive; unpack it first"},
+    {257, Bytes("ustar"), "a tar archive; unpack it with tar -xf"},
+    {0, Bytes("\x89PNG\r\n\x1a\n"), "a PNG image"},
+    {0, Bytes("\xff\xd8\xff"), "a JPEG image"},
+    {0, Bytes("%PDF-"), "a PDF document"},
     {0,
-     "\x7f"
-     "ELF"sv,
+     Bytes("\x7f"
+           "ELF"),
      "a program or library (ELF)"},
 };
-
-absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
 
 uint64_t LittleEndian(absl::string_view bytes) {
   uint64_t value = 0;
@@ -202,7 +205,7 @@ std::string Text(absl::string_view head) {
 
 std::string What(absl::string_view head, absl::string_view tail) {
   for (const Sign& sign : kSigns) {
-    if (head.size() >= sign.at && absl::StartsWith(head.substr(sign.at), View(sign.bytes))) {
+    if (head.size() >= sign.at && absl::StartsWith(head.substr(sign.at), sign.bytes)) {
       return sign.what;
     }
   }
@@ -216,7 +219,7 @@ std::string What(absl::string_view head, absl::string_view tail) {
            "them with safetensors.numpy.save_file";
   }
   // The magic number at the end of a table (LevelDB), which a checkpoint's index is.
-  if (absl::EndsWith(tail, View("\x57\xfb\x80\x8b\x24\x75\x47\xdb"sv))) {
+  if (absl::EndsWith(tail, Bytes("\x57\xfb\x80\x8b\x24\x75\x47\xdb"))) {
     return "the index of a TensorFlow checkpoint; read it with tf.train.load_checkpoint and save "
            "its arrays with safetensors.numpy.save_file";
   }

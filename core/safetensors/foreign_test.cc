@@ -198,6 +198,11 @@ TEST(ForeignFile, SafetensorsFilesAreReadWhateverTheirLengthLooksLike) {
     header.resize(length, ' ');
     EXPECT_OK(Refusal(absl::StrCat(LittleEndian(length, 8), header))) << length;
   }
+  // The same with a blank before the header, which is refused for that: \x80\x02 begins a pickle.
+  const std::string blank = " {}" + std::string(0x0280 - 3, ' ');
+  EXPECT_THAT(Refusal(absl::StrCat(LittleEndian(blank.size(), 8), blank)),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("w.safetensors: the header does not begin with {")));
 }
 
 TEST(ForeignFile, WhatIsNotKnownIsNotGuessed) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/file.h"
@@ -104,9 +105,9 @@ absl::Status CheckKind(int fd, absl::string_view label, absl::string_view head, 
                        int64_t file_bytes) {
   if (file_bytes == 0) return NotSafetensors("it is empty");
   const uint64_t rest = std::max<int64_t>(file_bytes - 8, 0);
-  if (rest > 0 && head[8] == '{' && length <= std::max(rest, uint64_t{kFormatHeaderBytesMax})) {
-    return absl::OkStatus();
-  }
+  const bool object = absl::StartsWith(
+      absl::StripLeadingAsciiWhitespace(head.substr(std::min<size_t>(8, head.size()))), "{");
+  if (object && length <= std::max(rest, uint64_t{kFormatHeaderBytesMax})) return absl::OkStatus();
   std::string tail(std::min<int64_t>(file_bytes, kTailBytes), '\0');
   RETURN_IF_ERROR(ReadAt(fd, file_bytes - static_cast<int64_t>(tail.size()),
                          absl::MakeSpan(tail.data(), tail.size()), label));

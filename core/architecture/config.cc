@@ -218,7 +218,8 @@ absl::StatusOr<Config> ReadConfig(absl::string_view text) {
     return absl::InvalidArgumentError(
         absl::StrCat("it has ", text.size(), " bytes; at most ", kConfigBytesMax, " are read"));
   }
-  ASSIGN_OR_RETURN(const Json json, ParseJson(text, {.bytes_max = kConfigBytesMax, .python_literals = true}));
+  ASSIGN_OR_RETURN(const Json json,
+                   ParseJson(text, {.bytes_max = kConfigBytesMax, .python_literals = true}));
   if (!json.is_object()) {
     return absl::InvalidArgumentError("it holds no JSON object");
   }

@@ -40,6 +40,19 @@ TEST(ReadConfig, AResidualIsReadUnderItsUsualKeys) {
   EXPECT_THAT(Read(R"({"residual": 0.5})").unheeded, ElementsAre("residual = 0.5"));
 }
 
+TEST(ReadConfig, ReadsWhatPythonWrites) {
+  for (const char* text :
+       {R"({"dropout": NaN, "residual": true})",
+        R"({"dropout": [0.0, Infinity], "residual": true})",
+        R"({"dropout": {"a": -Infinity}, "residual": true})", "\xEF\xBB\xBF{\"residual\": true}"}) {
+    EXPECT_TRUE(Read(text).residual) << text;
+    EXPECT_THAT(Read(text).unheeded, ElementsAre()) << text;
+  }
+  const std::string names =
+      "{\"" + std::string(3 << 20, 'n') + "\": 0}";  // a megabyte was too long
+  EXPECT_TRUE(Read("{\"residual\": true, \"id2label\": " + names + "}").residual);
+}
+
 TEST(ReadConfig, WhatChangesTheFunctionAndIsNotReadIsNamed) {
   EXPECT_THAT(Read(R"({"normalization": "rms", "logit_scale": 8, "batch_norm": true,
                        "output": {"softcap": 30.0}, "use_tanh": true})")

@@ -16,12 +16,14 @@ namespace {
 
 constexpr absl::string_view kTensors = ".safetensors";
 constexpr char kWhole[] = "model.safetensors";
+constexpr size_t kHeaderNotesMax = 8;  // different ones
 
 // Of an index: tensor -> file.
 using WeightMap = std::map<std::string, std::string>;
 
 absl::StatusOr<WeightMap> ParseIndex(absl::string_view text) {
-  ASSIGN_OR_RETURN(const Json index, ParseJson(text, {.bytes_max = kIndexBytesMax, .python_literals = true}));
+  ASSIGN_OR_RETURN(const Json index,
+                   ParseJson(text, {.bytes_max = kIndexBytesMax, .python_literals = true}));
   const auto map = index.is_object() ? index.find("weight_map") : index.end();
   if (!index.is_object() || map == index.end() || !map->is_object()) {
     return absl::InvalidArgumentError("its weight_map is missing or no object");
@@ -46,6 +48,7 @@ class Reader {
     ChooseFiles();
     RETURN_IF_ERROR(ReadHeaders());
     RETURN_IF_ERROR(Merge());
+    NoteHeaders();
     CompareWithIndex();
     NotePassedOver();
     return std::move(result_);
@@ -112,6 +115,20 @@ class Reader {
       ASSIGN_OR_RETURN(headers_.emplace_back(), safetensors::ReadHeader(fd.get(), file->name));
     }
     return absl::OkStatus();
+  }
+
+  // What the headers of shards say is mostly the same.
+  void NoteHeaders() {
+    std::map<std::string, std::vector<std::string>> files_of;
+    for (size_t i = 0; i < headers_.size(); ++i) {
+      for (const std::string& note : headers_[i].notes) files_of[note].push_back(taken_[i]->name);
+    }
+    size_t noted = 0;
+    for (const auto& [note, files] : files_of) {
+      if (noted++ == kHeaderNotesMax) break;
+      Note(absl::StrCat(note,
+                        headers_.size() > 1 ? absl::StrCat(" So in ", SomeOf(files), ".") : ""));
+    }
   }
 
   // Whether the tensor of file `b` goes before the one of the same name of file `a`; nothing: who

@@ -156,5 +156,44 @@ TEST_F(TensorFilesTest, AModelTellsWhatItTook) {
                                    HasSubstr("config.json")));
 }
 
+// A file of one tensor of a byte, whose entry begins with `more`.
+std::string OneByte(const std::string& tensor, const std::string& more) {
+  const std::string json =
+      absl::StrCat("{\"", tensor, "\":{", more, R"("shape":[],"data_offsets":[0,1]}})");
+  return absl::StrCat(std::string(1, static_cast<char>(json.size())), std::string(7, '\0'), json,
+                      "x");
+}
+
+TEST_F(TensorFilesTest, NotesOfHeadersAreToldOnce) {
+  const std::string stride = R"("dtype":"U8","stride":1,)", fresh = R"("dtype":"NEW",)";
+  EXPECT_THAT(Read({File("model.safetensors", OneByte("a", stride))}).notes,
+              ElementsAre("Keys of tensors that are not read: \"stride\"."));
+  const TensorFiles read =
+      Read({File("1.safetensors", OneByte("a", stride)), File("2.safetensors", OneByte("b", fresh)),
+            File("3.safetensors", OneByte("c", stride)), Tensors("4.safetensors", {"d"})});
+  EXPECT_THAT(read.notes,
+              ElementsAre(HasSubstr("not known: \"NEW\"; the sizes of their tensors are what the "
+                                    "offsets say. So in \"2.safetensors\"."),
+                          HasSubstr("\"stride\". So in \"1.safetensors\", \"3.safetensors\".")));
+  std::vector<SourceFile> many;
+  for (int i = 0; i < 20; ++i) {
+    many.push_back(
+        File(absl::StrCat(i, ".safetensors"),
+             OneByte(absl::StrCat("t", i), absl::StrCat("\"k", i, "\":0,\"dtype\":\"U8\","))));
+  }
+  EXPECT_EQ(Read(many).notes.size(), 8u);
+}
+
+TEST_F(TensorFilesTest, AnIndexOfPythonMayHoldNaN) {
+  for (const char* extra : {"NaN", "[Infinity, {\"x\": -Infinity}]"}) {
+    const TensorFiles read =
+        Read({Tensors("s-1.safetensors", {"x"}), Tensors("old.safetensors", {"x"}),
+              File(kIndexFile, absl::StrCat(R"({"metadata": {"total": )", extra,
+                                            R"(}, "weight_map": {"x": "s-1.safetensors"}})"))});
+    EXPECT_THAT(read.file_of, ElementsAre(Pair("x", "s-1.safetensors"))) << extra;
+    EXPECT_THAT(read.passed_over, ElementsAre("old.safetensors"));
+  }
+}
+
 }  // namespace
 }  // namespace radiograph

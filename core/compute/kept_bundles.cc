@@ -136,7 +136,7 @@ absl::StatusOr<Bundle> KeptBundles::Read(const KeptName& name, const std::string
   }
   bundle.texts.erase(identity);
   for (const safetensors::TensorInfo& info : file->header().tensors) {
-    const at::Tensor mapped = TensorOf(file, info);
+    ASSIGN_OR_RETURN(const at::Tensor mapped, TensorOf(file, info));
     bundle.tensors[info.name] =
         at::empty(mapped.sizes(), mapped.options().device(options_.device)).copy_(mapped);
   }

@@ -63,7 +63,7 @@ class ComputeProgramTest : public ::testing::Test {
                                                      {"head.weight", DType::kF32, {10, 256}}});
     std::mt19937 random(1);
     for (const auto& tensor : writer->tensors()) {
-      std::vector<float> values(tensor.elements());
+      std::vector<float> values(tensor.bytes() / sizeof(float));
       for (float& value : values) value = static_cast<float>(random() % 2001) / 1000 - 1;
       EXPECT_OK(writer->Append(
           {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)}));

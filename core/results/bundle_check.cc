@@ -161,15 +161,11 @@ absl::Status CheckArray(const Array& array) {
     return Wrong("array ", array.name, " of shape ", safetensors::ShapeText(array.shape), " names ",
                  array.axes.size(), " axes");
   }
-  int64_t bytes = safetensors::DTypeBytes(array.dtype);
-  for (int64_t size : array.shape) {
-    if (size < 0 || __builtin_mul_overflow(bytes, size, &bytes)) {
-      return Wrong("array ", array.name, " has shape ", safetensors::ShapeText(array.shape));
-    }
-  }
-  if (bytes != static_cast<int64_t>(array.bytes.size())) {
+  const absl::StatusOr<int64_t> bytes = safetensors::TensorBytes(array.dtype, array.shape);
+  if (!bytes.ok()) return Wrong("array ", array.name, ": ", bytes.status().message());
+  if (*bytes != static_cast<int64_t>(array.bytes.size())) {
     return Wrong("array ", array.name, " of shape ", safetensors::ShapeText(array.shape), " needs ",
-                 bytes, " bytes and has ", array.bytes.size());
+                 *bytes, " bytes and has ", array.bytes.size());
   }
   NotFinite found = Scan(array.dtype, array.bytes);
   if (found.nan && !array.nan_allowed) return Wrong("array ", array.name, " holds NaN");

@@ -221,7 +221,7 @@ TEST_F(Bundle, RefusesWhatAnAnalysisMustNotLeave) {
        [](Result& r) { r.arrays[0].axes.pop_back(); }},
       {"array eigenvalues of shape [1, 2] needs 16 bytes and has 15",
        [](Result& r) { r.arrays[0].bytes.pop_back(); }},
-      {"array eigenvalues has shape [-1, 2]", [](Result& r) { r.arrays[0].shape[0] = -1; }},
+      {"array eigenvalues: shape [-1, 2] has a size below 0", [](Result& r) { r.arrays[0].shape[0] = -1; }},
       {"array eigenvalues holds NaN",
        [](Result& r) {
          r.arrays[0] = Eigenvalues({NAN, 1});

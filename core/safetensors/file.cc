@@ -15,8 +15,8 @@ namespace {
 // Larger elements first, so that every tensor is aligned for its dtype; then by name.
 absl::StatusOr<std::vector<TensorInfo>> LayOut(std::vector<TensorSpec> specs) {
   std::sort(specs.begin(), specs.end(), [](const TensorSpec& a, const TensorSpec& b) {
-    return std::pair(-DTypeBytes(a.dtype), absl::string_view(a.name)) <
-           std::pair(-DTypeBytes(b.dtype), absl::string_view(b.name));
+    return std::pair(-DTypeBits(a.dtype), absl::string_view(a.name)) <
+           std::pair(-DTypeBits(b.dtype), absl::string_view(b.name));
   });
   std::vector<TensorInfo> tensors;
   int64_t end = 0;
@@ -27,6 +27,7 @@ absl::StatusOr<std::vector<TensorInfo>> LayOut(std::vector<TensorSpec> specs) {
       return absl::InvalidArgumentError("the tensors need more than 2^63-1 bytes");
     }
     tensors.push_back({std::move(spec.name), spec.dtype, std::move(spec.shape), begin, end});
+    RETURN_IF_ERROR(CheckReadable(tensors.back()));  // what we write, we read
   }
   return tensors;
 }
@@ -92,7 +93,7 @@ absl::StatusOr<Writer> Writer::Create(const std::string& path, std::vector<Tenso
                                       const std::map<std::string, std::string>& metadata) {
   ASSIGN_OR_RETURN(std::vector<TensorInfo> tensors, LayOut(std::move(specs)));
   std::string json = HeaderJson(tensors, metadata);
-  // What we write, we read: names, ranks and counts are checked in one place.
+  // Names and counts are checked in one place.
   RETURN_IF_ERROR(ParseHeader(json, DataBytes(tensors)).status());
   ASSIGN_OR_RETURN(UniqueFd fd, OpenFile(path, O_WRONLY | O_CREAT | O_TRUNC));
   RETURN_IF_ERROR(WriteAll(fd.get(), absl::StrCat(LittleEndian(json.size()), json), path));

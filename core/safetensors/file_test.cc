@@ -82,6 +82,15 @@ TEST_F(SafetensorsFile, WriterRefusesWhatCannotBeRead) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("below 0")));
 }
 
+TEST_F(SafetensorsFile, WriterRefusesWhatAnalysesDoNotRead) {
+  EXPECT_THAT(Writer::Create(path_, {{"w", DType::kU64, {2}}}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("its dtype is U64")));
+  EXPECT_THAT(Writer::Create(path_, {{"w", DType::kUnknown, {0}}}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("no known size")));
+  EXPECT_THAT(Writer::Create(path_, {{"w", DType::kF32, std::vector<int64_t>(9, 1)}}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("it has 9 dimensions")));
+}
+
 TEST_F(SafetensorsFile, MissingFileIsNotFound) {
   EXPECT_THAT(MappedTensors::Open(path_, "file"),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr(path_)));

@@ -5,29 +5,17 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/file.h"
 #include "core/base/json.h"
 #include "core/base/status_macros.h"
+#include "core/safetensors/foreign.h"
 #include "core/safetensors/header_parser.h"
 
 namespace radiograph::safetensors {
 namespace {
-
-struct DTypeRow {
-  DType dtype;
-  absl::string_view name;
-  int64_t bytes;
-};
-constexpr DTypeRow kDTypes[] = {
-    {DType::kF64, "F64", 8},   {DType::kF32, "F32", 4}, {DType::kF16, "F16", 2},
-    {DType::kBF16, "BF16", 2}, {DType::kI64, "I64", 8}, {DType::kI32, "I32", 4},
-    {DType::kI16, "I16", 2},   {DType::kI8, "I8", 1},   {DType::kU8, "U8", 1},
-    {DType::kBool, "BOOL", 1},
-};
-
-const DTypeRow& Row(DType dtype) { return kDTypes[static_cast<int>(dtype)]; }
 
 std::string Tensor(const TensorInfo& tensor) {
   return absl::StrCat("tensor ", JsonExcerpt(tensor.name), ": ");
@@ -44,18 +32,41 @@ absl::Status SortByName(std::vector<TensorInfo>* tensors) {
       absl::StrCat("the key ", JsonExcerpt(same->name), " appears twice in the header"));
 }
 
+// The number of elements, zero dimensions left out, and whether there are such.
+struct Elements {
+  int64_t count = 1;
+  bool empty = false;
+};
+
+absl::StatusOr<Elements> ElementsOf(const std::vector<int64_t>& shape) {
+  Elements elements;
+  for (int64_t size : shape) {
+    if (size == 0) {
+      elements.empty = true;
+    } else if (size < 0 || __builtin_mul_overflow(elements.count, size, &elements.count)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "shape ", ShapeText(shape), " has a size below 0 or needs more than 2^63-1 bytes"));
+    }
+  }
+  return elements;
+}
+
 absl::Status CheckBytes(const TensorInfo& tensor) {
   if (tensor.begin > tensor.end) {
     return absl::InvalidArgumentError(absl::StrCat(
         Tensor(tensor), "data_offsets run backwards, from ", tensor.begin, " to ", tensor.end));
   }
-  absl::StatusOr<int64_t> bytes = TensorBytes(tensor.dtype, tensor.shape);
+  const absl::StatusOr<int64_t> bytes = [&]() -> absl::StatusOr<int64_t> {
+    if (tensor.dtype != DType::kUnknown) return TensorBytes(tensor.dtype, tensor.shape);
+    RETURN_IF_ERROR(ElementsOf(tensor.shape).status());
+    return tensor.bytes();
+  }();
   if (!bytes.ok())
     return absl::InvalidArgumentError(absl::StrCat(Tensor(tensor), bytes.status().message()));
   if (*bytes != tensor.bytes()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(Tensor(tensor), DTypeName(tensor.dtype), " of shape ", ShapeText(tensor.shape),
-                     " needs ", *bytes, " bytes; data_offsets give ", tensor.bytes()));
+    return absl::InvalidArgumentError(absl::StrCat(Tensor(tensor), DTypeName(tensor), " of shape ",
+                                                   ShapeText(tensor.shape), " needs ", *bytes,
+                                                   " bytes; data_offsets give ", tensor.bytes()));
   }
   return absl::OkStatus();
 }
@@ -79,43 +90,68 @@ absl::Status CheckLayout(const std::vector<TensorInfo>& tensors, int64_t data_by
   if (end == data_bytes) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("the tensors take ", end, " bytes of data; the file has ", data_bytes,
-                   end > data_bytes ? ": it is truncated" : ": something follows the last tensor"));
+                   end > data_bytes ? ": it is truncated; fetch or copy it again"
+                                    : ": something follows the last tensor"));
 }
 
-// The reason for a wrong header length is most often another format.
-absl::string_view FormatHint(absl::string_view prefix) {
-  if (prefix.substr(0, 4) == "PK\x03\x04" || prefix[0] == '\x80') {
-    return " (it looks like a PyTorch pickle; save it as safetensors)";
+constexpr int64_t kFormatHeaderBytesMax = 100'000'000;  // what the format allows
+
+absl::Status NotSafetensors(absl::string_view why) {
+  return absl::InvalidArgumentError(absl::StrCat("not a safetensors file: ", why));
+}
+
+// Refuses a file whose first bytes are no header: says what they are, if that is known.
+absl::Status CheckKind(int fd, absl::string_view label, absl::string_view head, uint64_t length,
+                       int64_t file_bytes) {
+  if (file_bytes == 0) return NotSafetensors("it is empty");
+  const uint64_t rest = std::max<int64_t>(file_bytes - 8, 0);
+  const bool object = absl::StartsWith(
+      absl::StripLeadingAsciiWhitespace(head.substr(std::min<size_t>(8, head.size()))), "{");
+  if (object && length <= std::max(rest, uint64_t{kFormatHeaderBytesMax})) return absl::OkStatus();
+  std::string tail(std::min<int64_t>(file_bytes, kTailBytes), '\0');
+  RETURN_IF_ERROR(ReadAt(fd, file_bytes - static_cast<int64_t>(tail.size()),
+                         absl::MakeSpan(tail.data(), tail.size()), label));
+  if (const std::string known = ForeignFile(head, tail); !known.empty()) {
+    return NotSafetensors(known);
   }
-  return "";
-}
-
-absl::StatusOr<int64_t> HeaderBytes(absl::string_view prefix, int64_t file_bytes) {
-  uint64_t length = 0;
-  for (int i = 7; i >= 0; --i) length = length << 8 | static_cast<unsigned char>(prefix[i]);
+  if (file_bytes < 8) {
+    return NotSafetensors(absl::StrCat("it has ", file_bytes, " bytes; at least 8 are needed"));
+  }
   if (length > uint64_t{kHeaderBytesMax}) {
-    return absl::InvalidArgumentError(absl::StrCat("not a safetensors file: its header length is ",
-                                                   length, "; at most ", kHeaderBytesMax,
-                                                   " is allowed", FormatHint(prefix)));
+    return NotSafetensors(absl::StrCat("its header length is ", length, "; at most ",
+                                       kHeaderBytesMax, " is allowed"));
   }
-  int64_t header_bytes = static_cast<int64_t>(length);
-  if (header_bytes > file_bytes - 8) {
+  if (rest > 0) return NotSafetensors("the header does not begin with {");
+  return absl::OkStatus();
+}
+
+absl::Status CheckLength(uint64_t length, int64_t file_bytes) {
+  const int64_t rest = file_bytes - 8;
+  if (length > static_cast<uint64_t>(rest)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("the header length is ", header_bytes, "; the file has ", file_bytes - 8,
-                     " bytes after it: it is truncated", FormatHint(prefix)));
+        absl::StrCat("the header length is ", length, "; the file has ", rest,
+                     " bytes after it: it is truncated; fetch or copy it again"));
   }
-  return header_bytes;
+  if (length > uint64_t{kHeaderBytesMax}) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("its header has ", length, " bytes, which is too long for Radiograph; up to ",
+                     kHeaderBytesMax, " are read. Most often long texts in __metadata__ are the ",
+                     "cause: save it without them"));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Header> ReadUnlabelled(int fd, absl::string_view label) {
   ASSIGN_OR_RETURN(int64_t file_bytes, FileSize(fd, label));
-  if (file_bytes < 8) {
-    return absl::InvalidArgumentError(absl::StrCat("not a safetensors file: it has ", file_bytes,
-                                                   " bytes; at least 8 are needed"));
-  }
-  std::string text(8, '\0');
+  std::string text(std::min<int64_t>(file_bytes, kHeadBytes), '\0');
   RETURN_IF_ERROR(ReadAt(fd, 0, absl::MakeSpan(text.data(), text.size()), label));
-  ASSIGN_OR_RETURN(int64_t header_bytes, HeaderBytes(text, file_bytes));
+  uint64_t length = 0;
+  for (size_t i = std::min<size_t>(8, text.size()); i-- > 0;) {
+    length = length << 8 | static_cast<unsigned char>(text[i]);
+  }
+  RETURN_IF_ERROR(CheckKind(fd, label, text, length, file_bytes));
+  RETURN_IF_ERROR(CheckLength(length, file_bytes));
+  const int64_t header_bytes = static_cast<int64_t>(length);
   text.resize(header_bytes);
   RETURN_IF_ERROR(ReadAt(fd, 8, absl::MakeSpan(text.data(), text.size()), label));
   ASSIGN_OR_RETURN(Header header, ParseHeader(text, file_bytes - 8 - header_bytes));
@@ -145,17 +181,22 @@ void AddSecondNames(Header& header) {
 
 }  // namespace
 
-absl::string_view DTypeName(DType dtype) { return Row(dtype).name; }
-int64_t DTypeBytes(DType dtype) { return Row(dtype).bytes; }
+absl::string_view DTypeName(const TensorInfo& tensor) {
+  return tensor.dtype == DType::kUnknown ? tensor.unknown_dtype : DTypeName(tensor.dtype);
+}
 
-absl::StatusOr<DType> ParseDType(absl::string_view name) {
-  for (const DTypeRow& row : kDTypes) {
-    if (row.name == name) return row.dtype;
+absl::Status CheckReadable(const TensorInfo& tensor) {
+  if (!IsRead(tensor.dtype)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(Tensor(tensor), "its dtype is ", DTypeName(tensor), "; analyses read ",
+                     DTypesRead(), ": convert it to one of these and save it again"));
   }
-  auto append_name = [](std::string* out, const DTypeRow& row) { absl::StrAppend(out, row.name); };
-  return absl::InvalidArgumentError(absl::StrCat("dtype ", JsonExcerpt(name), " is not read; ",
-                                                 absl::StrJoin(kDTypes, ", ", append_name),
-                                                 " are"));
+  if (static_cast<int64_t>(tensor.shape.size()) > kRankReadMax) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        Tensor(tensor), "it has ", tensor.shape.size(), " dimensions, ", ShapeText(tensor.shape),
+        "; analyses read up to ", kRankReadMax, ": reshape it and save it again"));
+  }
+  return absl::OkStatus();
 }
 
 std::string ShapeText(const std::vector<int64_t>& shape) {
@@ -163,17 +204,22 @@ std::string ShapeText(const std::vector<int64_t>& shape) {
 }
 
 absl::StatusOr<int64_t> TensorBytes(DType dtype, const std::vector<int64_t>& shape) {
-  int64_t bytes = DTypeBytes(dtype);
-  bool empty = false;
-  for (int64_t size : shape) {
-    if (size == 0) {
-      empty = true;
-    } else if (size < 0 || __builtin_mul_overflow(bytes, size, &bytes)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "shape ", ShapeText(shape), " has a size below 0 or needs more than 2^63-1 bytes"));
-    }
+  const int64_t bits = DTypeBits(dtype);
+  if (bits == 0) return absl::InvalidArgumentError("a dtype that is not known has no known size");
+  ASSIGN_OR_RETURN(const Elements elements, ElementsOf(shape));
+  // Eight elements take `bits` bytes.
+  int64_t bytes = 0;
+  const int64_t rest_bits = elements.count % 8 * bits;
+  if (__builtin_mul_overflow(elements.count / 8, bits, &bytes) ||
+      __builtin_add_overflow(bytes, rest_bits / 8, &bytes)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("shape ", ShapeText(shape), " needs more than 2^63-1 bytes"));
   }
-  return empty ? 0 : bytes;
+  if (elements.empty) return 0;
+  if (rest_bits % 8 == 0) return bytes;
+  return absl::InvalidArgumentError(absl::StrCat(DTypeName(dtype), " of shape ", ShapeText(shape),
+                                                 " does not end at a byte: ", elements.count,
+                                                 " elements of ", bits, " bits"));
 }
 
 const TensorInfo* Header::Find(absl::string_view name) const {

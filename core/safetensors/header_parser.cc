@@ -2,9 +2,11 @@
 
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "core/base/json.h"
 
 namespace radiograph::safetensors {
@@ -22,51 +24,79 @@ bool HasControlCharacter(absl::string_view name) {
   return false;
 }
 
+// The first few distinct names of those that were met, for a note.
+class FewNames {
+ public:
+  void Add(const std::string& name) {
+    if (names_.size() < kMax || names_.contains(name)) {
+      names_.insert(name);
+    } else {
+      more_ = true;
+    }
+  }
+  bool empty() const { return names_.empty(); }
+  std::string Text() const {
+    auto excerpt = [](std::string* out, const std::string& name) { *out += JsonExcerpt(name); };
+    return absl::StrCat(absl::StrJoin(names_, ", ", excerpt), more_ ? " and more" : "");
+  }
+
+ private:
+  static constexpr size_t kMax = 3;
+  std::set<std::string> names_;
+  bool more_ = false;
+};
+
 // What the text may hold next, by where we are:
-//   kHeader { kEntry: key { kField: key "dtype" | kField: key [ kList ] } or key { kMetadata } }
+//   kHeader { kEntry: key { kField: key "dtype" | kField: key [ kList ] | kField: key kUnread }
+//             or key { kMetadata } }
 class Parser : public nlohmann::json_sax<Json> {
  public:
   absl::Status status;
   Header header;
 
-  bool null() override { return Wrong("null"); }
-  bool boolean(bool) override { return Wrong("a boolean"); }
+  bool null() override {
+    if (PassOver()) return true;
+    if (state_ == State::kEntry && key_ == kMetadataKey) return StartMetadata();
+    return Wrong("null");
+  }
+  bool boolean(bool) override { return PassOver() || Wrong("a boolean"); }
   bool binary(binary_t&) override { return Wrong("binary"); }
 
+  // Of numbers with a sign: -0 is one.
   bool number_integer(number_integer_t value) override {
-    if (state_ == State::kList && value < 0)
-      return Fail(Place(), " holds ", value, "; 0..2^63-1 is allowed");
-    return Number(value);
+    if (PassOver()) return true;
+    if (state_ != State::kList) return Wrong("a number");
+    return Fail(Place(), " holds ", value == 0 ? "-" : "", value, "; 0..2^63-1 is allowed");
   }
   bool number_unsigned(number_unsigned_t value) override {
+    if (PassOver()) return true;
     if (state_ == State::kList && value > uint64_t{std::numeric_limits<int64_t>::max()}) {
       return Fail(Place(), " holds ", value, "; 0..2^63-1 is allowed");
     }
     return Number(static_cast<int64_t>(value));
   }
   bool number_float(number_float_t, const string_t& text) override {
+    if (PassOver()) return true;
     if (state_ != State::kList) return Wrong("a number");
     return Fail(Place(), " holds ", JsonExcerpt(text), ", not an integer of 0..2^63-1");
   }
 
   bool string(string_t& value) override {
+    if (PassOver()) return true;
     if (state_ == State::kMetadata) {
       header.metadata[key_] = value;
       return true;
     }
     if (state_ != State::kField || field_ != kDType) return Wrong("a string");
-    absl::StatusOr<DType> dtype = ParseDType(value);
-    if (!dtype.ok()) return Fail(Tensor(), ": ", dtype.status().message());
-    header.tensors.back().dtype = *dtype;
-    return true;
+    return SetDType(value);
   }
 
   bool start_object(std::size_t) override {
+    if (PassOver(+1)) return true;
     if (state_ == State::kHeader) {
       state_ = State::kEntry;
     } else if (state_ == State::kEntry && key_ == kMetadataKey) {
-      if (metadata_seen_) return Fail("the key \"__metadata__\" appears twice");
-      metadata_seen_ = true;
+      if (!StartMetadata()) return false;
       state_ = State::kMetadata;
     } else if (state_ == State::kEntry) {
       return StartTensor();
@@ -77,13 +107,15 @@ class Parser : public nlohmann::json_sax<Json> {
   }
 
   bool key(string_t& name) override {
+    if (PassOver()) return true;
     if (state_ == State::kField) return StartField(name);
-    if (state_ == State::kMetadata) return StartMetadata(name);
+    if (state_ == State::kMetadata) return StartMetadataEntry(name);
     key_ = name;
     return true;
   }
 
   bool end_object() override {
+    if (PassOver(-1)) return true;
     if (state_ != State::kField) {
       state_ = state_ == State::kMetadata ? State::kEntry : State::kHeader;
       return true;
@@ -101,11 +133,13 @@ class Parser : public nlohmann::json_sax<Json> {
   }
 
   bool start_array(std::size_t) override {
+    if (PassOver(+1)) return true;
     if (state_ != State::kField || field_ == kDType) return Wrong("a list");
     state_ = State::kList;
     return true;
   }
   bool end_array() override {
+    if (PassOver(-1)) return true;
     state_ = State::kField;
     return true;
   }
@@ -118,8 +152,21 @@ class Parser : public nlohmann::json_sax<Json> {
                 absl::CHexEscape(reason.substr(0, 200)));
   }
 
+  std::vector<std::string> Notes() const {
+    std::vector<std::string> notes;
+    if (!unread_keys_.empty()) {
+      notes.push_back(
+          absl::StrCat("Keys of tensors that are not read: ", unread_keys_.Text(), "."));
+    }
+    if (!unknown_dtypes_.empty()) {
+      notes.push_back(absl::StrCat("Dtypes that are not known: ", unknown_dtypes_.Text(),
+                                   "; the sizes of their tensors are what the offsets say."));
+    }
+    return notes;
+  }
+
  private:
-  enum class State { kHeader, kEntry, kMetadata, kField, kList };
+  enum class State { kHeader, kEntry, kMetadata, kField, kList, kUnread };
   enum Field { kDType, kShape, kOffsets };
   static constexpr absl::string_view kFieldNames[] = {"dtype", "shape", "data_offsets"};
 
@@ -127,6 +174,14 @@ class Parser : public nlohmann::json_sax<Json> {
   bool Fail(const Parts&... parts) {
     status = absl::InvalidArgumentError(absl::StrCat(parts...));
     return false;
+  }
+
+  // True inside the value of a key that is not read. `nesting` is how an event changes its depth.
+  bool PassOver(int nesting = 0) {
+    if (state_ != State::kUnread) return false;
+    unread_depth_ += nesting;
+    if (unread_depth_ == 0) state_ = State::kField;
+    return true;
   }
 
   std::string Tensor() const { return absl::StrCat("tensor ", JsonExcerpt(key_)); }
@@ -142,6 +197,8 @@ class Parser : public nlohmann::json_sax<Json> {
       case State::kField:
       case State::kList:
         return absl::StrCat(Tensor(), ": ", kFieldNames[field_]);
+      case State::kUnread:
+        break;
     }
     return "";
   }
@@ -155,7 +212,13 @@ class Parser : public nlohmann::json_sax<Json> {
     return Fail(Place(), state_ == State::kList ? " holds " : " is ", got, ", not ", wanted);
   }
 
-  bool StartMetadata(const std::string& name) {
+  bool StartMetadata() {
+    if (metadata_seen_) return Fail("the key \"__metadata__\" appears twice");
+    metadata_seen_ = true;
+    return true;
+  }
+
+  bool StartMetadataEntry(const std::string& name) {
     if (header.metadata.contains(name)) {
       return Fail("__metadata__: the key ", JsonExcerpt(name), " appears twice");
     }
@@ -193,8 +256,26 @@ class Parser : public nlohmann::json_sax<Json> {
       field_ = field;
       return true;
     }
-    return Fail(Tensor(), ": unknown key ", JsonExcerpt(name),
-                "; dtype, shape, data_offsets are allowed");
+    unread_keys_.Add(name);
+    unread_depth_ = 0;
+    state_ = State::kUnread;
+    return true;
+  }
+
+  bool SetDType(const std::string& name) {
+    if (name.empty() || static_cast<int64_t>(name.size()) > kDTypeBytesMax) {
+      return Fail(Tensor(), ": dtype ", JsonExcerpt(name), " has ", name.size(), " bytes; 1..",
+                  kDTypeBytesMax, " are allowed");
+    }
+    if (HasControlCharacter(name)) {
+      return Fail(Tensor(), ": dtype \"", absl::CHexEscape(name), "\" has a control character");
+    }
+    TensorInfo& tensor = header.tensors.back();
+    tensor.dtype = DTypeOfName(name);
+    if (tensor.dtype != DType::kUnknown) return true;
+    tensor.unknown_dtype = name;
+    unknown_dtypes_.Add(name);
+    return true;
   }
 
   bool Number(int64_t value) {
@@ -212,6 +293,8 @@ class Parser : public nlohmann::json_sax<Json> {
   Field field_ = kDType;
   int seen_ = 0;  // bits of Field
   bool metadata_seen_ = false;
+  int64_t unread_depth_ = 0;  // of lists and objects
+  FewNames unread_keys_, unknown_dtypes_;
   std::string key_;  // of the header or of __metadata__
   std::vector<int64_t> offsets_;
 };
@@ -229,6 +312,7 @@ absl::StatusOr<Header> ParseHeaderJson(absl::string_view json) {
   }
   Parser parser;
   if (!Json::sax_parse(json.begin(), json.end(), &parser)) return parser.status;
+  parser.header.notes = parser.Notes();
   return std::move(parser.header);
 }
 

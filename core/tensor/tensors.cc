@@ -33,8 +33,9 @@ DType DTypeOf(at::ScalarType type) {
 
 }  // namespace
 
-at::Tensor TensorOf(std::shared_ptr<const safetensors::MappedTensors> file,
-                    const safetensors::TensorInfo& info) {
+absl::StatusOr<at::Tensor> TensorOf(std::shared_ptr<const safetensors::MappedTensors> file,
+                                    const safetensors::TensorInfo& info) {
+  RETURN_IF_ERROR(CheckReadable(info));
   void* data = const_cast<char*>(file->Bytes(info).data());
   const at::TensorOptions options = at::dtype(ScalarTypeOf(info.dtype));
   if (!file->Aligned(

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "core/results/result.h"
 #include "core/safetensors/file.h"
@@ -17,9 +18,10 @@
 namespace radiograph {
 
 // In the stored dtype, on the CPU. Where the file holds it aligned, the tensor is the mapping
-// itself, kept alive by it: never write to it. Else a copy.
-at::Tensor TensorOf(std::shared_ptr<const safetensors::MappedTensors> file,
-                    const safetensors::TensorInfo& info);
+// itself, kept alive by it: never write to it. Else a copy. INVALID_ARGUMENT for a dtype or rank
+// that analyses don't read (CheckReadable in safetensors/header.h).
+absl::StatusOr<at::Tensor> TensorOf(std::shared_ptr<const safetensors::MappedTensors> file,
+                                    const safetensors::TensorInfo& info);
 
 // Writes a safetensors file of them, wherever they are. INVALID_ARGUMENT for names, texts or a
 // number of tensors that the format does not allow.

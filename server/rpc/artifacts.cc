@@ -130,7 +130,7 @@ absl::StatusOr<v1::ListTensorsResponse> ListTensors(Store& store, HeaderCache& h
   for (int64_t i = begin; i < end; ++i) {
     v1::Tensor* tensor = response.add_tensors();
     tensor->set_name(tensors[i].name);
-    tensor->set_dtype(std::string(safetensors::DTypeName(tensors[i].dtype)));
+    tensor->set_dtype(std::string(safetensors::DTypeName(tensors[i])));
     for (const int64_t dimension : tensors[i].shape) tensor->add_shape(dimension);
     tensor->set_file(resolved->file_of.at(tensors[i].name));
     tensor->set_alias_of(tensors[i].same_as);

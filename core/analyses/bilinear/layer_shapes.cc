@@ -20,9 +20,9 @@ absl::Status CheckFloat(const TensorInfo& tensor) {
   for (const DType dtype : {DType::kF64, DType::kF32, DType::kF16, DType::kBF16}) {
     if (tensor.dtype == dtype) return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(absl::StrCat("tensor ", Described(tensor), " is ",
-                                                 safetensors::DTypeName(tensor.dtype),
-                                                 "; F64, F32, F16 and BF16 are read"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "tensor ", Described(tensor), " is ", safetensors::DTypeName(tensor),
+      "; F64, F32, F16 and BF16 are read: convert it to one of these and save it again"));
 }
 
 absl::Status CheckMatrix(const TensorInfo& tensor) {

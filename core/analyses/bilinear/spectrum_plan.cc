@@ -77,7 +77,7 @@ std::string WhatItHas(const ArtifactHeader& data) {
   const TensorInfo* likely = nullptr;
   for (const TensorInfo& tensor : data.tensors) {
     if (has.size() < kTensorsNamed) {
-      has.push_back(absl::StrCat(tensor.name, " ", safetensors::DTypeName(tensor.dtype), " ",
+      has.push_back(absl::StrCat(tensor.name, " ", safetensors::DTypeName(tensor), " ",
                                  safetensors::ShapeText(tensor.shape)));
     }
     const bool larger = likely == nullptr || tensor.bytes() > likely->bytes();
@@ -105,6 +105,12 @@ const TensorInfo* CheckData(const Headers& headers, const LayerShapes* shapes,
                absl::StrCat("needs a tensor of role inputs, [samples, inputs]; ",
                             inputs == nullptr ? WhatItHas(*data) : Misshapen(*inputs)));
     return nullptr;
+  }
+  for (const TensorInfo* tensor : {inputs, data->Role("labels")}) {
+    if (tensor == nullptr) continue;
+    if (const absl::Status status = CheckReadable(*tensor); !status.ok()) {
+      checks.Add("inputs.data", absl::StrCat("has a ", status.message()));
+    }
   }
   if (shapes != nullptr && RowSize(*inputs) != shapes->inputs) {
     checks.Add("inputs.data",

@@ -121,12 +121,46 @@ TEST(SpectrumSpec, WrongShapesAreNamedWithBothShapes) {
        {"[6]", "[8]"}},
       {"rank", {Of("blocks.0.weight", {8, 6, 1})}, {"[8, 6, 1]", "matrix"}},
       {"dtype", {Of("blocks.0.weight", {8, 6}, safetensors::DType::kI8)}, {"I8", "BF16"}},
+      {"dtype that no analysis reads",
+       {Of("blocks.0.weight", {8, 6}, safetensors::DType::kF8E4M3)},
+       {"'blocks.0.weight' [8, 6] is F8_E4M3; F64, F32, F16 and BF16 are read: convert it"}},
+      {"bias of such a dtype",
+       {Of("blocks.0.weight", {8, 6}), Of("head.weight", {3, 4}),
+        Of("blocks.0.bias", {8}, safetensors::DType::kC64)},
+       {"'blocks.0.bias' [8] is C64;"}},
   };
   for (const Case& c : cases) {
     const auto plan = PlanOf(Json::object(), {{"model", Model(c.tensors)}});
     for (const std::string& text : c.telling) {
       EXPECT_THAT(plan, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(text))) << c.name;
     }
+  }
+}
+
+TEST(SpectrumSpec, TensorsOfOtherDTypesAreRefusedOnlyWhereTheyAreRead) {
+  auto data = [](safetensors::DType inputs, safetensors::DType labels, std::vector<int64_t> shape) {
+    ArtifactHeader header = Data(shape, {5});
+    header.tensors[0].dtype = inputs;
+    header.tensors[1].dtype = labels;
+    header.tensors.push_back(Of("weights", {5}, safetensors::DType::kF8E8M0));  // not read
+    return header;
+  };
+  using safetensors::DType;
+  auto model = ImageModel();
+  model.tensors.push_back(Of("seen", {}, DType::kU64));
+  EXPECT_OK(
+      PlanOf(Json::object(), {{"model", model}, {"data", data(DType::kU8, DType::kI32, {5, 9})}}));
+  struct Case {
+    ArtifactHeader data;
+    const char* says;
+  };
+  for (const Case& c : std::vector<Case>{
+           {data(DType::kU16, DType::kI64, {5, 9}), "has a tensor \"inputs\": its dtype is U16;"},
+           {data(DType::kF32, DType::kU32, {5, 9}), "has a tensor \"labels\": its dtype is U32;"},
+           {data(DType::kF32, DType::kI64, {5, 9, 1, 1, 1, 1, 1, 1, 1}),
+            "has a tensor \"inputs\": it has 9 dimensions"}}) {
+    EXPECT_THAT(PlanOf(Json::object(), {{"model", model}, {"data", c.data}}),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(c.says)));
   }
 }
 

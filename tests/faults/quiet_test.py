@@ -26,8 +26,8 @@ from programs import NETWORK, Program, radiograph  # noqa: E402
 FAULTS = pathlib.Path(os.environ.get("RADIOGRAPH_FAULTS", programs.ROOT / "build/tests/faults"))
 SECONDS = 10
 SETTLE_SECONDS = 2  # what was begun by the fault is over, and the next retry has its longest pause
-# Of one processor. Who waits takes 0.2 % to 0.5 % here, a thread that turns without a pause 50 % or more, also on a busy
-# machine. The rest is room for the first retries, whose pauses are short, and for a slow processor.
+# Of one processor. Who waits takes 0.2 % at most (0.1 % is one tick of ten seconds); a thread that turns without a pause takes
+# 100 %, or when nine processes do so on two busy cores, 10 % to 17 %. Between them is room for a slow processor.
 SHARE_MAX = 0.05
 HOUR, DAY = 3600, 86400
 CANCELLED, UNREACHABLE = 5, 7

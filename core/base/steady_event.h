@@ -1,5 +1,5 @@
-// A wait whose time-out is by the monotonic clock. Those of absl::Mutex are by the wall clock:
-// when that is set back an hour, whoever waits then waits an hour longer.
+// A wait whose time-out is by the monotonic clock. Those of absl::Mutex are by the wall clock where
+// steady_futex.cc is not linked, and a jump may fall between the reading of the clock and the wait.
 #ifndef RADIOGRAPH_CORE_BASE_STEADY_EVENT_H_
 #define RADIOGRAPH_CORE_BASE_STEADY_EVENT_H_
 

@@ -9,6 +9,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "core/base/clock.h"
 #include "core/base/digest.h"
 #include "core/base/file.h"
 #include "core/base/json.h"
@@ -129,6 +130,16 @@ TEST_F(AgentTest, SlotTellsWhatItIs) {
   EXPECT_EQ(request.analyses(0).name(), "fake.ok");
   EXPECT_EQ(request.memory_bytes(), 1 << 30);
   EXPECT_THAT(server_->tokens(), ElementsAre("Bearer secret"));
+}
+
+TEST_F(AgentTest, IdleSlotDoesNotHammerAServerThatAnswersAtOnce) {
+  StartServer(/*lease_term=*/absl::ZeroDuration());
+  const absl::Duration begin = SystemClock().Monotonic();
+  StartAgent();
+  ASSERT_TRUE(server_->AwaitRequest([polls = 0](const auto& request) mutable {
+    return request.state() == v1::IDLE && ++polls > 5;
+  }));
+  EXPECT_GE(SystemClock().Monotonic() - begin, 5 * absl::Milliseconds(100));
 }
 
 TEST_F(AgentTest, OneWarmProcessRunsOneJobAfterTheOther) {

@@ -20,6 +20,8 @@ constexpr absl::Duration kAnswerNowMax = absl::Seconds(20);
 constexpr absl::Duration kRetryPauseMin = absl::Milliseconds(50);
 constexpr absl::Duration kRetryPauseMax = absl::Seconds(2);
 constexpr absl::Duration kCancelPollPause = absl::Milliseconds(100);
+// Between two polls of an idle slot, should a server answer them at once.
+constexpr absl::Duration kIdlePollPauseMin = absl::Milliseconds(100);
 constexpr int kRetryDoublingsMax = 8;
 constexpr absl::Duration kLeaseTermMin = absl::Milliseconds(10);
 
@@ -261,7 +263,8 @@ void SlotLink::Answered(const v1::SynchronizeRequest& request,
   const bool has_lease = response.desired() == v1::BUSY && response.has_lease();
   if (request.state() == v1::DONE) held_.reset();
   if (!held_.has_value()) {
-    if (has_lease) Take(response.lease(), sent);
+    if (has_lease) return Take(response.lease(), sent);
+    if (request.state() == v1::IDLE) retry_at_ = sent + kIdlePollPauseMin;
     return;
   }
   if (lost()) return;

@@ -35,8 +35,9 @@ def free_port():
 class Program:
     """A running server or worker. Its log, one JSON object a line, arrives in `events`."""
 
-    def __init__(self, name, *flags, before=()):
-        self.process = subprocess.Popen([*before, BIN / name, *flags], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="surrogateescape")
+    def __init__(self, name, *flags, before=(), stdout=None):
+        self.process = subprocess.Popen([*before, BIN / name, *flags], stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE,
+                                         text=True, errors="surrogateescape")
         self.events = queue.Queue()
         self.log = []
         self._reader = threading.Thread(target=self._read, daemon=True)

@@ -10,8 +10,10 @@
 #include <cstring>
 #include <filesystem>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/cause.h"
+#include "core/base/json.h"
 #include "core/base/status_macros.h"
 
 namespace radiograph {
@@ -39,6 +41,12 @@ absl::StatusCode CodeOf(int error) {
   }
 }
 
+// What names a path in a message: it is bytes, and a message goes through JSON and protobuf, in
+// which only UTF-8 arrives.
+std::string Shown(absl::string_view text) {
+  return IsUtf8(text) ? std::string(text) : absl::CHexEscape(text);
+}
+
 std::string FolderOf(const std::string& path) {
   std::string folder = std::filesystem::path(path).parent_path().string();
   return folder.empty() ? "." : folder;
@@ -60,7 +68,7 @@ void UniqueFd::Reset() {
 }
 
 absl::Status ErrnoStatus(int error, absl::string_view action, absl::string_view path) {
-  return WithErrno(absl::Status(CodeOf(error), absl::StrCat(action, " ", path, ": ",
+  return WithErrno(absl::Status(CodeOf(error), absl::StrCat(Shown(action), " ", Shown(path), ": ",
                                                             std::strerror(error))),
                    error);
 }
@@ -95,8 +103,8 @@ absl::Status ReadAt(int fd, int64_t offset, absl::Span<char> into, absl::string_
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return ErrnoStatus(errno, "can't read", path);
     if (got == 0) {
-      return absl::DataLossError(
-          absl::StrCat(path, " ends at byte ", offset, "; ", into.size(), " more were expected"));
+      return absl::DataLossError(absl::StrCat(Shown(path), " ends at byte ", offset, "; ",
+                                              into.size(), " more were expected"));
     }
     into.remove_prefix(got);
     offset += got;
@@ -125,7 +133,7 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, int64_t bytes_max)
     text.resize(old + got);
     if (static_cast<int64_t>(text.size()) > bytes_max) {
       return absl::InvalidArgumentError(
-          absl::StrCat(path, " holds more than ", bytes_max, " bytes"));
+          absl::StrCat(Shown(path), " holds more than ", bytes_max, " bytes"));
     }
     if (got == 0) return text;
   }

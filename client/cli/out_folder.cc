@@ -18,6 +18,7 @@
 #include "client/cli/local_files.h"
 #include "core/base/cause.h"
 #include "core/base/digest.h"
+#include "core/base/disk_room.h"
 #include "core/base/file.h"
 #include "core/base/random_hex.h"
 #include "core/base/status_macros.h"
@@ -182,6 +183,7 @@ std::vector<fs::path> PlacesOf(const fs::path& given) {
 
 absl::Status CheckNoInput(const std::string& folder, const std::vector<std::string>& inputs) {
   fs::path out = PlacesOf(folder)[0];
+  if (out.empty()) return absl::OkStatus();  // it can't be: making it says why
   if (out.filename().empty()) out = out.parent_path();
   for (const std::string& input : inputs) {
     for (const fs::path& place : PlacesOf(input)) {
@@ -254,6 +256,10 @@ absl::Status RemoveFile(const std::string& folder, std::string name) {
 
 // Beside its place, then renamed to it.
 absl::Status ReplaceFile(const std::string& path, absl::string_view bytes) {
+  const fs::path parent = fs::path(path).parent_path();
+  RETURN_IF_ERROR(CheckRoom(parent.empty() ? "." : parent.string(),
+                            static_cast<int64_t>(bytes.size()),
+                            fs::path(path).filename().string()));
   const std::string made = absl::StrCat(path, ".radiograph-", RandomHex(3));
   absl::Cleanup remove = [&] { unlink(made.c_str()); };
   ASSIGN_OR_RETURN(UniqueFd fd, OpenFile(made, O_WRONLY | O_CREAT | O_EXCL));

@@ -62,12 +62,19 @@ absl::StatusOr<std::string> ReportOfFolder(const std::string& folder, const std:
   return path;
 }
 
+int64_t BytesOf(const v1::Job& job) {
+  int64_t bytes = 0;
+  for (const v1::ArtifactFile& file : job.result()) bytes += file.blob().size();
+  return bytes;
+}
+
 absl::StatusOr<std::string> ReportOfJob(Cli& cli, const Args& args, const std::string& id,
                                         const std::string& path) {
   ASSIGN_OR_RETURN(Client * client, cli.client(args));
   ASSIGN_OR_RETURN(v1::Job job, client->GetJob(id));
   ASSIGN_OR_RETURN(StagingFolder folder, StagingFolder::Make());
   const std::string bundle = folder.path() + "/bundle";
+  RETURN_IF_ERROR(CheckRoom(folder.path(), BytesOf(job), "the result"));
   RETURN_IF_ERROR(client->DownloadResult(job, bundle, cli.Transfer()));
   return ReportOfFolder(bundle, path.empty() ? absl::StrCat("radiograph-", id, ".html") : path,
                         args.Has("force"));
@@ -92,12 +99,6 @@ absl::Status AddReport(const std::string& bundle) {
   const std::string path = absl::StrCat(bundle, "/", kReport);
   RETURN_IF_ERROR(CheckRoom(bundle, static_cast<int64_t>(html.size()), "the report"));
   return WriteFile(path, html);
-}
-
-int64_t BytesOf(const v1::Job& job) {
-  int64_t bytes = 0;
-  for (const v1::ArtifactFile& file : job.result()) bytes += file.blob().size();
-  return bytes;
 }
 
 // All of a result that is kept, else what is shown of it.

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "core/base/status_macros.h"
@@ -24,8 +25,8 @@ namespace fs = std::filesystem;
 
 constexpr char kPrefix[] = "radiograph-";
 constexpr size_t kRandomLetters = 6;
-constexpr char kLock[] = "/lock";
-constexpr char kNewLock[] = "/lock.new";
+constexpr absl::string_view kLock = "/lock";
+constexpr absl::string_view kNewLock = "/lock.new";
 constexpr int kAttemptsMax = 5;
 constexpr char kText[] =
     "A folder in which radiograph works. Once its process is gone, the next one that works beside\n"
@@ -41,19 +42,6 @@ bool HasTheLook(const std::string& path) {
          lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == geteuid();
 }
 
-// The open lock file of a folder of ours; invalid when it has none.
-UniqueFd OpenLock(const std::string& path) {
-  if (!HasTheLook(path)) return {};
-  for (const char* name : {kLock, kNewLock}) {
-    absl::StatusOr<UniqueFd> lock = OpenFile(path + name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-    if (!lock.ok()) continue;
-    char text[sizeof(kText)] = {};
-    absl::StatusOr<int64_t> got = ReadSome(lock->get(), absl::MakeSpan(text), path);
-    if (got.ok() && absl::string_view(text, *got) == kText) return *std::move(lock);
-  }
-  return {};
-}
-
 // The names in a folder that can be read; none in another.
 std::vector<std::string> PathsIn(const std::string& folder) {
   std::vector<std::string> paths;
@@ -65,10 +53,29 @@ std::vector<std::string> PathsIn(const std::string& folder) {
   return paths;
 }
 
+// The open lock file of a folder of ours; invalid when it has none.
+UniqueFd OpenLock(const std::string& path) {
+  if (!HasTheLook(path)) return {};
+  for (absl::string_view name : {kLock, kNewLock}) {
+    absl::StatusOr<UniqueFd> lock =
+        OpenFile(absl::StrCat(path, name), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    if (!lock.ok()) continue;
+    char text[sizeof(kText)] = {};
+    absl::StatusOr<int64_t> got = ReadSome(lock->get(), absl::MakeSpan(text), path);
+    if (!got.ok()) continue;
+    const absl::string_view read(text, *got);
+    // A process may die while it makes the file; then there is nothing else.
+    const bool half =
+        name == kNewLock && absl::StartsWith(kText, read) && PathsIn(path).size() == 1;
+    if (read == kText || half) return *std::move(lock);
+  }
+  return {};
+}
+
 // The lock goes last: what is left after a death on the way is still known as ours.
 void Remove(const std::string& folder) {
   for (const std::string& path : PathsIn(folder)) {
-    if (path != folder + kLock) static_cast<void>(RemoveTree(path));
+    if (path != absl::StrCat(folder, kLock)) static_cast<void>(RemoveTree(path));
   }
   static_cast<void>(RemoveTree(folder));
 }
@@ -86,7 +93,7 @@ bool StagingFolder::Is(const std::string& path) {
   if (OpenLock(path).valid()) return true;
   if (!HasTheLook(path)) return false;
   const std::vector<std::string> inside = PathsIn(path);
-  return inside.empty() || (inside.size() == 1 && inside[0] == path + kNewLock);
+  return inside.empty() || (inside.size() == 1 && inside[0] == absl::StrCat(path, kNewLock));
 }
 
 absl::StatusOr<StagingFolder> StagingFolder::Make(const std::string& parent) {
@@ -106,12 +113,12 @@ absl::StatusOr<StagingFolder> StagingFolder::TryToMake(const std::string& parent
     return ErrnoStatus(errno, "can't create a folder in", parent);
   }
   StagingFolder folder(path, UniqueFd());
-  const std::string made = path + kNewLock;
+  const std::string made = absl::StrCat(path, kNewLock);
   ASSIGN_OR_RETURN(folder.lock_, OpenFile(made, O_RDWR | O_CREAT | O_EXCL));
-  RETURN_IF_ERROR(WriteAll(folder.lock_.get(), kText, made));
   // Where a file system has no locks, nobody sweeps.
   const bool swept = flock(folder.lock_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-  if (!swept && rename(made.c_str(), (path + kLock).c_str()) == 0) return folder;
+  RETURN_IF_ERROR(WriteAll(folder.lock_.get(), kText, made));
+  if (!swept && rename(made.c_str(), absl::StrCat(path, kLock).c_str()) == 0) return folder;
   if (!swept && errno != ENOENT) return ErrnoStatus(errno, "can't rename", made);
   return absl::AbortedError(absl::StrCat(path, " was swept by another process"));
 }

@@ -58,6 +58,14 @@ TEST_F(StagingFolderTest, ADeadOnesIsSweptAndALivingOnesIsNot) {
   fs::rename(early + "/lock", early + "/lock.new");
   ASSERT_OK(StagingFolder::Make(folder_.path()));
   EXPECT_FALSE(fs::exists(early));
+  ASSERT_OK(MakeFolders(Path("radiograph-early1")));  // died while it made the lock
+  ASSERT_OK(WriteFile(Path("radiograph-early1/lock.new"), ""));
+  ASSERT_OK(MakeFolders(Path("radiograph-early2")));  // as it cannot be with us
+  ASSERT_OK(WriteFile(Path("radiograph-early2/lock.new"), ""));
+  ASSERT_OK(WriteFile(Path("radiograph-early2/thesis"), "mine"));
+  ASSERT_OK(StagingFolder::Make(folder_.path()));
+  EXPECT_FALSE(fs::exists(Path("radiograph-early1")));
+  EXPECT_TRUE(fs::exists(Path("radiograph-early2/thesis")));
 }
 
 TEST_F(StagingFolderTest, AFolderOfOthersStaysWhateverItsName) {

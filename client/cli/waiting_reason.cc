@@ -1,21 +1,13 @@
 #include "client/cli/waiting_reason.h"
 
 #include "absl/strings/str_cat.h"
+#include "core/base/steady_event.h"
 
 namespace radiograph::cli {
 namespace {
 
 // A job that runs waits again only when its worker is lost.
 constexpr int kIntervalsOfARunningJob = 6;
-
-// False when the stop came first.
-bool Sleep(absl::Duration time, std::stop_token stop) {
-  absl::Mutex mu;
-  std::stop_callback wake(stop, [&mu] { absl::MutexLock lock(&mu); });
-  absl::MutexLock lock(&mu);
-  auto stopped = [&stop] { return stop.stop_requested(); };
-  return !mu.AwaitWithTimeout(absl::Condition(&stopped), time);
-}
 
 }  // namespace
 
@@ -26,9 +18,11 @@ std::string WaitingText(const v1::Job& job) {
 
 void WaitingReason::Tell(Cli& cli, Client& client, const std::string& id, absl::Mutex& console_mu,
                          std::stop_token stop) {
+  SteadyEvent stopped;
+  const std::stop_callback wake(stop, [&stopped] { stopped.Set(); });
   std::string said;
   absl::Duration pause = cli.surroundings.reason_after;
-  while (Sleep(pause, stop)) {
+  while (!stopped.Wait(pause)) {
     pause = cli.surroundings.reason_interval;
     // What goes wrong is said by who waits for the job.
     absl::StatusOr<v1::Job> job = client.GetJob(id, stop);

@@ -1,6 +1,7 @@
 #include "core/base/file.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include "absl/strings/str_format.h"
 #include "core/base/cause.h"
 #include "core/base/log.h"
+#include "core/base/names.h"
 #include "core/base/status_macros.h"
 
 namespace radiograph {
@@ -63,7 +65,8 @@ void UniqueFd::Reset() {
 
 absl::Status ErrnoStatus(int error, absl::string_view action, absl::string_view path) {
   return WithErrno(
-      absl::Status(CodeOf(error), absl::StrCat(action, " ", path, ": ", std::strerror(error))),
+      absl::Status(CodeOf(error), absl::StrCat(Shown(action, PATH_MAX), " ", Shown(path, PATH_MAX),
+                                               ": ", std::strerror(error))),
       error);
 }
 
@@ -97,8 +100,8 @@ absl::Status ReadAt(int fd, int64_t offset, absl::Span<char> into, absl::string_
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return ErrnoStatus(errno, "can't read", path);
     if (got == 0) {
-      return absl::DataLossError(
-          absl::StrCat(path, " ends at byte ", offset, "; ", into.size(), " more were expected"));
+      return absl::DataLossError(absl::StrCat(Shown(path, PATH_MAX), " ends at byte ", offset, "; ",
+                                              into.size(), " more were expected"));
     }
     into.remove_prefix(got);
     offset += got;
@@ -127,7 +130,7 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, int64_t bytes_max)
     text.resize(old + got);
     if (static_cast<int64_t>(text.size()) > bytes_max) {
       return absl::InvalidArgumentError(
-          absl::StrCat(path, " holds more than ", bytes_max, " bytes"));
+          absl::StrCat(Shown(path, PATH_MAX), " holds more than ", bytes_max, " bytes"));
     }
     if (got == 0) return text;
   }

@@ -47,6 +47,18 @@ TEST_F(FileTest, ReadAtPastTheEndIsDataLoss) {
   EXPECT_EQ(ReadAt(fd->get(), 3, absl::MakeSpan(bytes), path_).code(), absl::StatusCode::kDataLoss);
 }
 
+TEST_F(FileTest, APathThatIsNotUtf8IsShownAsEscapes) {
+  const std::string path = folder_.path() + "/r\xe9sultats";
+  EXPECT_THAT(std::string(ReadFile(path, 10).status().message()),
+              ::testing::HasSubstr("/r\\xe9sultats: No such file"));
+  ASSERT_TRUE(WriteFile(path, "longer").ok());
+  EXPECT_THAT(std::string(ReadFile(path, 2).status().message()),
+              ::testing::HasSubstr("/r\\xe9sultats holds more"));
+  EXPECT_THAT(std::string(OpenFile("/\xd1\x8f/x", 0).status().message()),
+              ::testing::HasSubstr("/\xd1\x8f/x: No such file"))
+      << "UTF-8 stays as it is";
+}
+
 TEST_F(FileTest, FullDiskIsResourceExhausted) {
   EXPECT_EQ(WriteFile("/dev/full", "x").code(), absl::StatusCode::kResourceExhausted);
 }

@@ -130,7 +130,7 @@ absl::Status LinkOrCopy(const std::string& from, const std::string& to) {
     return absl::OkStatus();
   }
   if (errno != EXDEV && errno != EPERM && errno != EMLINK && errno != ENOTSUP) {
-    return ErrnoStatus(errno, "can't link", from);
+    return ErrnoStatus(errno, absl::StrCat("can't link ", from, " to"), to);
   }
   absl::Status copied = Copy(from, to);
   if (copied.ok() && chmod(to.c_str(), 0444) != 0) copied = ErrnoStatus(errno, "can't protect", to);

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "core/base/digest.h"
@@ -132,6 +133,27 @@ TEST_F(JobFolderTest, CopiesAcrossFileSystems) {
   EXPECT_EQ(copied.st_mode & 0777, 0444u);
   ASSERT_OK_AND_ASSIGN(std::string bytes, ReadFile(copy, 100));
   EXPECT_EQ(bytes, "weights");
+}
+
+TEST_F(JobFolderTest, LinksToFilesWhereTheyLieWhenToldSo) {
+  ASSERT_OK_AND_ASSIGN(TemporaryFolder other, TemporaryFolder::Make("/dev/shm"));
+  const std::string link = folder_.path() + "/link", job = other.path() + "/job";
+  ASSERT_EQ(symlink("names", link.c_str()), 0);
+  ASSERT_OK(MakeJobFolder(
+      job, Sample(), {{Sha256Hex("weights"), weights_}, {Sha256Hex("names"), link}}, &LinkToFile));
+  for (const auto& [bytes, file] : {std::pair("weights", weights_), {"names", names_}}) {
+    const std::string blob = job + "/blobs/" + Sha256Hex(bytes);
+    EXPECT_EQ(std::filesystem::read_symlink(blob), std::filesystem::canonical(file));
+    EXPECT_EQ(ReadFile(blob, 100).value(), bytes);
+  }
+  EXPECT_THAT(LinkToFile(folder_.path() + "/nothing", job + "/x"),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("nothing")));
+}
+
+TEST_F(JobFolderTest, ACopyThatFailsNamesItsPlace) {
+  ASSERT_OK_AND_ASSIGN(TemporaryFolder other, TemporaryFolder::Make("/dev/shm"));
+  EXPECT_THAT(LinkOrCopy(weights_, other.path() + "/no/where"),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("/no/where")));
 }
 
 TEST_F(JobFolderTest, MissingBlobIsNamedWithItsInput) {

@@ -11,10 +11,12 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
 #include "server/store/messages.h"
@@ -97,8 +99,7 @@ absl::StatusOr<int64_t> CopyDatabase(const std::string& from, const std::string&
 // Links the blobs that the database in `to` names.
 absl::Status LinkBlobs(const std::string& from, const std::string& to, Disk& disk, Stopped stopped,
                        v1::Backup& backup) {
-  ASSIGN_OR_RETURN(Connection copy,
-                   Connection::Open(to + kDatabase, Connection::Mode::kReadOnly));
+  ASSIGN_OR_RETURN(Connection copy, Connection::Open(to + kDatabase, Connection::Mode::kReadOnly));
   Statement& rows = copy.Prepare("SELECT sha256, size FROM blob ORDER BY sha256");
   const std::string folder = absl::StrCat(to, "/blobs");
   RETURN_IF_ERROR(MakeFolders(folder));
@@ -141,12 +142,12 @@ absl::StatusOr<v1::Backup> MakeBackup(Store& store, Collector& collector, const 
   const std::string name = absl::FormatTime("%Y-%m-%dT%H%M%E3SZ", now, absl::UTCTimeZone());
   const std::string partial = absl::StrCat(folder, "/", kPartial, name);
   v1::Backup backup;
-  backup.set_folder(absl::StrCat(folder, "/", name));
+  const std::string path = absl::StrCat(folder, "/", name);
+  backup.set_folder(IsUtf8(path) ? path : absl::CHexEscape(path));  // a path is bytes, this is text
   *backup.mutable_create_time() = ToTimestamp(now);
   RETURN_IF_ERROR(CheckRoom(store));
   RETURN_IF_ERROR(MakeFolders(partial));
-  ASSIGN_OR_RETURN(const int64_t bytes,
-                   CopyDatabase(state + kDatabase, partial + kDatabase, disk));
+  ASSIGN_OR_RETURN(const int64_t bytes, CopyDatabase(state + kDatabase, partial + kDatabase, disk));
   backup.set_database_bytes(bytes);
   RETURN_IF_ERROR(LinkBlobs(state, partial, disk, stopped, backup));
   RETURN_IF_ERROR(disk.SyncFolder(partial));

@@ -4,7 +4,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "client/cli/exit_code.h"
 #include "core/base/home.h"
 #include "core/base/json.h"
@@ -27,8 +26,8 @@ const FlagSpec* FindFlag(absl::Span<const FlagSpec> flags, absl::string_view nam
 absl::Status UnknownFlag(absl::Span<const FlagSpec> flags, absl::string_view given) {
   std::vector<std::string> names;
   for (const FlagSpec& flag : flags) names.push_back(Dashed(flag.name));
-  return UsageError(absl::StrCat("there is no flag ", given, " here; nearest: ",
-                                 absl::StrJoin(NearestNames(given, names, kNearestMax), ", ")));
+  return UsageError(absl::StrCat("there is no flag ", given, " here",
+                                 NearestText("; nearest: ", given, names, kNearestMax)));
 }
 
 // `value` as a flag's help shows it.

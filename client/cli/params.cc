@@ -157,7 +157,7 @@ absl::StatusOr<Json> ReadParams(const v1::Analysis& analysis, const Args& args) 
       for (const auto& [known, schema] : properties.items()) names.push_back(known);
       return absl::InvalidArgumentError(
           absl::StrCat("params.", name, " is no parameter of ", analysis.name(),
-                       "; nearest: ", absl::StrJoin(NearestNames(name, names, kNearestMax), ", ")));
+                       NearestText("; nearest: ", name, names, kNearestMax)));
     }
     absl::StatusOr<Json> value = ParseValue(properties[name], text);
     if (!value.ok()) {

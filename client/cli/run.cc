@@ -5,7 +5,6 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "client/cli/cli.h"
 #include "client/cli/describe.h"
 #include "client/cli/job_text.h"
@@ -81,9 +80,9 @@ absl::StatusOr<const v1::AnalysisInput*> FindInput(const v1::Analysis& analysis,
     if (input.name() == name) return &input;
     names.push_back(input.name());
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("inputs.", name, " is no input of ", analysis.name(),
-                   "; nearest: ", absl::StrJoin(NearestNames(name, names), ", ")));
+  return absl::InvalidArgumentError(absl::StrCat("inputs.", name, " is no input of ",
+                                                 analysis.name(),
+                                                 NearestText("; nearest: ", name, names)));
 }
 
 // --role INPUT.ROLE=TENSOR: for data that is given as a path; an artifact has its roles already.

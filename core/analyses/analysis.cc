@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "core/base/nearest_names.h"
 #include "core/base/status_macros.h"
 #include "core/tensor/run_torch.h"
@@ -20,8 +19,8 @@ absl::StatusOr<at::Tensor> Artifact::Tensor(absl::string_view name) const {
   }
   std::vector<std::string> names;
   for (const auto& [known, file] : file_of) names.push_back(known);
-  return absl::NotFoundError(absl::StrCat("there is no tensor '", name, "'; the nearest are ",
-                                          absl::StrJoin(NearestNames(name, names), ", ")));
+  return absl::NotFoundError(absl::StrCat("there is no tensor '", name, "'",
+                                          NearestText("; the nearest are ", name, names)));
 }
 
 const Artifact* Inputs::Find(absl::string_view input) const {

@@ -1,7 +1,6 @@
 #include "core/analyses/catalog.h"
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "core/analyses/bilinear/spectrum_spec.h"
 #include "core/base/json.h"
 #include "core/base/nearest_names.h"
@@ -23,8 +22,7 @@ absl::StatusOr<const Spec*> FindSpec(absl::string_view name) {
     names.push_back(spec.name());
   }
   return absl::NotFoundError(absl::StrCat("there is no analysis ", JsonExcerpt(name),
-                                          "; the nearest are ",
-                                          absl::StrJoin(NearestNames(name, names), ", ")));
+                                          NearestText("; the nearest are ", name, names)));
 }
 
 }  // namespace radiograph

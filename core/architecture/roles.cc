@@ -208,9 +208,9 @@ absl::StatusOr<RoleNames> ReadOverrides(const std::map<std::string, std::string>
     }
     const std::string whole = names.contains(name) ? name : prefix + name;
     if (!names.contains(whole)) {
-      return absl::NotFoundError(absl::StrCat(
-          "tensors: the model has no tensor '", name, "' (role ", role,
-          "); nearest names: ", absl::StrJoin(NearestNames(name, Listed(names)), ", ")));
+      return absl::NotFoundError(
+          absl::StrCat("tensors: the model has no tensor '", name, "' (role ", role, ")",
+                       NearestText("; nearest names: ", name, Listed(names))));
     }
     read[role] = whole;
   }

@@ -9,6 +9,9 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
 namespace radiograph {
 namespace {
 
@@ -61,6 +64,12 @@ std::vector<std::string> NearestNames(absl::string_view name, absl::Span<const s
   std::vector<std::string> nearest;
   for (const auto& [distance, candidate] : best) nearest.emplace_back(candidate);
   return nearest;
+}
+
+std::string NearestText(absl::string_view lead, absl::string_view name,
+                        absl::Span<const std::string> names, int count) {
+  const std::vector<std::string> nearest = NearestNames(name, names, count);
+  return nearest.empty() ? "" : absl::StrCat(lead, absl::StrJoin(nearest, ", "));
 }
 
 }  // namespace radiograph

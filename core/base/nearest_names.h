@@ -13,6 +13,10 @@ namespace radiograph {
 // The names nearest to `name` by edit distance, best first, at most `count`.
 std::vector<std::string> NearestNames(absl::string_view name, absl::Span<const std::string> names,
                                       int count = 5);
+// The same as a part of a message: `lead` ("; nearest: "), then the names. Empty when there are
+// none.
+std::string NearestText(absl::string_view lead, absl::string_view name,
+                        absl::Span<const std::string> names, int count = 5);
 
 }  // namespace radiograph
 

@@ -27,6 +27,15 @@ TEST(NearestNames, NothingToOffer) {
   EXPECT_THAT(NearestNames("k", std::vector<std::string>{"k"}, 0), IsEmpty());
 }
 
+TEST(NearestText, SaysNothingWithoutNames) {
+  EXPECT_EQ(NearestText("; nearest: ", "a", std::vector<std::string>{"b", "ab"}),
+            "; nearest: ab, b");
+  EXPECT_EQ(NearestText("; nearest: ", "a", std::vector<std::string>{"b", "ab"}, 1),
+            "; nearest: ab");
+  EXPECT_EQ(NearestText("; nearest: ", "a", {}), "");
+  EXPECT_EQ(NearestText("; nearest: ", "a", std::vector<std::string>{"b"}, 0), "");
+}
+
 TEST(NearestNames, LongNamesThatDifferInTheMiddle) {
   std::string prefix(1000, 'p'), suffix(20, 's');
   std::vector<std::string> names = {prefix + "12" + suffix, prefix + "2" + suffix,

@@ -95,7 +95,7 @@ std::vector<std::string> NamesInZip(absl::string_view head, absl::string_view ta
   if (head.size() > 30) names.emplace_back(head.substr(30, LittleEndian(head.substr(26, 2))));
   constexpr size_t kEntry = 46;
   size_t at = tail.find("PK\x01\x02");
-  while (at != tail.npos && tail.substr(at, 4) == "PK\x01\x02" && at + kEntry <= tail.size()) {
+  while (at < tail.size() && at + kEntry <= tail.size() && tail.substr(at, 4) == "PK\x01\x02") {
     const size_t name = LittleEndian(tail.substr(at + 28, 2));
     names.emplace_back(tail.substr(at + kEntry, name));
     at += kEntry + name + LittleEndian(tail.substr(at + 30, 2)) +
@@ -177,9 +177,8 @@ std::string LfsFile(absl::string_view pointer) {
   return absl::SimpleAtoi(line, &size) ? absl::StrCat("a file of ", size, " bytes") : "the file";
 }
 
-std::string Text(absl::string_view head) {
-  absl::ConsumePrefix(&head, "\xEF\xBB\xBF");
-  const absl::string_view text = absl::StripAsciiWhitespace(head);
+// Of a text without blanks around it, and not empty.
+std::string Text(absl::string_view text) {
   if (absl::StartsWith(text, "version https://git-lfs") ||
       absl::StartsWith(text, "version https://hawser")) {
     return absl::StrCat("a Git LFS pointer, a text that stands for ", LfsFile(text),
@@ -233,7 +232,9 @@ std::string What(absl::string_view head, absl::string_view tail) {
   if (head.size() >= 8 && head.find_first_not_of('\0') == head.npos) {
     return "a file of zeros, as a download leaves that did not end; fetch it again";
   }
-  return !absl::StripAsciiWhitespace(head).empty() && IsText(head) ? Text(head) : "";
+  absl::ConsumePrefix(&head, "\xEF\xBB\xBF");
+  head = absl::StripAsciiWhitespace(head);
+  return !head.empty() && IsText(head) ? Text(head) : "";
 }
 
 }  // namespace

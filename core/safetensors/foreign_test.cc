@@ -142,6 +142,12 @@ TEST(ForeignFile, OtherFormatsSayHowTheyAreConverted) {
        {"a zip archive that holds a .safetensors file; unpack it"}},
       {"zip", Zip({"a.txt"}), {"a zip archive"}},
       {"zip, cut off", Zip({"a/data.pkl", "b"}).substr(0, 50), {"a PyTorch checkpoint"}},
+      {"zip whose list leads beyond its end",
+       Zip({"a.npy", "b"}).replace(Zip({"a.npy", "b"}).find("PK\x01\x02") + 30, 2, "\xff\xff"),
+       {"a numpy archive"}},
+      {"zip whose name leads beyond its end",
+       Zip({"a.npy", "b"}).replace(Zip({"a.npy", "b"}).find("PK\x01\x02") + 28, 2, "\xff\xff"),
+       {"a numpy archive"}},
       {"empty zip", Zip({}), {"an empty zip archive"}},
       {"npy",
        "\x93NUMPY\x01\0v\0{'descr': '<f8'}"s,
@@ -207,9 +213,9 @@ TEST(ForeignFile, SafetensorsFilesAreReadWhateverTheirLengthLooksLike) {
 
 TEST(ForeignFile, WhatIsNotKnownIsNotGuessed) {
   for (const std::string& bytes :
-       {"\x01\x02\x03\xff\xfe\x04\x05\x06\x07\x08"s, "PK\x07\x08zzzz\x01"s, "\x80\x99zzzzzzz"s,
-        "\x81\xa3\x01\x02\x03\x04zzzz"s, "\x78\x9dzzzzzzz\x01"s,
-        "\x08\x07\x12\x03\x01\x02\x03zzz"s}) {
+       {"\x01\x02\x03\xff\xfe\x04\x05\x06\x07\x08"s, "PK\x07\x08zzzz\x01"s, "\xEF\xBB\xBF\n"s,
+        " \n\n\n\n\n\n\n\n"s, "\x80\x99zzzzzzz"s, "\x81\xa3\x01\x02\x03\x04zzzz"s,
+        "\x78\x9dzzzzzzz\x01"s, "\x08\x07\x12\x03\x01\x02\x03zzz"s}) {
     EXPECT_EQ(ForeignFile(bytes, bytes), "");
     EXPECT_THAT(Refusal(bytes), StatusIs(absl::StatusCode::kInvalidArgument,
                                          HasSubstr("not a safetensors file: ")));

@@ -5,7 +5,6 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "core/base/names.h"
 #include "core/base/nearest_names.h"
 #include "core/base/random_hex.h"
@@ -105,9 +104,8 @@ absl::Status AliasNotFound(Connection& connection, const std::string& tenant,
     aliases.emplace_back(rows.Text(0));
   }
   const std::string missing = absl::StrCat("there is no artifact ", name, ":", alias);
-  if (aliases.empty()) return absl::NotFoundError(missing);
-  return absl::NotFoundError(absl::StrCat(missing, "; the nearest aliases of ", name, " are ",
-                                          absl::StrJoin(NearestNames(alias, aliases), ", ")));
+  const std::string lead = absl::StrCat("; the nearest aliases of ", name, " are ");
+  return absl::NotFoundError(absl::StrCat(missing, NearestText(lead, alias, aliases)));
 }
 
 absl::Status AddAliases(Connection& connection, const std::string& tenant, v1::Artifact& artifact) {

@@ -216,11 +216,10 @@ class Binder {
 
   static absl::Status NoSuchField(const Descriptor* type, const std::string& name, size_t position,
                                   const std::string& owner) {
-    const std::vector<std::string> names = NearestNames(name, FieldNames(type), kNearestNames);
     return FilterError(
         position, absl::StrCat(JsonExcerpt(name), " is no field",
-                               owner.empty() ? "" : absl::StrCat(" of ", owner), "; nearest: ",
-                               absl::StrJoin(names, ", ")));
+                               owner.empty() ? "" : absl::StrCat(" of ", owner),
+                               NearestText("; nearest: ", name, FieldNames(type), kNearestNames)));
   }
   absl::Status Refuse(absl::string_view why) const {
     return FilterError(given_.position, absl::StrCat(Path(), " ", why));

@@ -1,7 +1,6 @@
 #include "core/analyses/bilinear/layer_shapes.h"
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "core/base/json.h"
 #include "core/base/nearest_names.h"
 #include "core/base/status_macros.h"
@@ -129,8 +128,8 @@ absl::Status ReadDirections(const ArtifactHeader& model, const ArtifactHeader* d
     for (const TensorInfo& tensor : model.tensors) names.push_back(tensor.name);
     return absl::FailedPreconditionError(absl::StrCat(
         "the model has no head, and no input directions is given: nothing says which outputs to "
-        "look at; a head is head.weight or lm_head.weight; nearest names: ",
-        absl::StrJoin(NearestNames("head.weight", names), ", "),
+        "look at; a head is head.weight or lm_head.weight",
+        NearestText("; nearest names: ", "head.weight", names),
         "; the parameter `tensors` maps roles (head, ...) to names"));
   }
   RETURN_IF_ERROR(CheckMatrix(*rows));

@@ -151,7 +151,7 @@ absl::StatusOr<v1::Backup> MakeBackup(Store& store, Collector& collector, const 
   backup.set_database_bytes(bytes);
   RETURN_IF_ERROR(LinkBlobs(state, partial, disk, stopped, backup));
   RETURN_IF_ERROR(disk.SyncFolder(partial));
-  RETURN_IF_ERROR(disk.Rename(partial, backup.folder()));
+  RETURN_IF_ERROR(disk.Rename(partial, path));
   RETURN_IF_ERROR(disk.SyncFolder(folder));
   const absl::Status removed = RemoveOld(disk, folder);
   if (!removed.ok()) Log(LogLevel::kWarning, "old_backup_stays", {{"error", removed.ToString()}});

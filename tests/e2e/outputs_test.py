@@ -167,7 +167,7 @@ class AnyBytes(JobCase):
         self.server = self.start(*serve, f"--state={place / 'state'}", "--devices=cpu")
         self.server.endpoint = self.server.wait_for("serving")["grpc"]
         self.assertEqual(self.wait(self.create("--param", "null_draws=0"))["state"], "SUCCEEDED")
-        self.assertIn("/backups/", self.assert_ok(self.ask("doctor", "--backup")).out)
+        self.assertIn("/backups/", self.assert_ok(self.ask("doctor", "--backup")).err)
         self.server.stop()
         self.server = self.start(*serve, f"--state={place / 'other'}", "--devices=none")
         self.server.endpoint = self.server.wait_for("serving")["grpc"]

@@ -67,7 +67,7 @@ class WrongInput(programs.Case):
         tensors = {f"model.layers.0.mlp.{name}.weight": (shape, [0.5] * 96) for name, shape in shapes.items()}
         tensors["model.layers.0.post_attention_layernorm.weight"] = ((8,), [1.0] * 8)
         tensors["lm_head.weight"] = ((4, 8), [0.25] * 32)
-        self.assert_rejected(self.write_model(tensors), "the model is not bilinear", "gate_proj")
+        self.assert_rejected(self.write_model(tensors), "the model is not bilinear", "gated MLP", "assume_bilinear=true")
 
     def test_an_unknown_parameter(self):
         for where, answer in self.ask_both(*RUN, "--input", f"model={NETWORK}", "--param", "spaec=input"):

@@ -126,7 +126,7 @@ absl::Status CheckFiles(const std::string& folder, const FileDigests& files, con
   }
   if (changed.empty()) return absl::OkStatus();
   return UsageError(absl::StrCat(
-      folder, " holds ", Listed(changed), " with other bytes, not as radiograph wrote ",
+      folder, " holds ", Listed(changed), " with other bytes, not as Radiograph wrote ",
       changed.size() == 1 ? "it" : "them",
       "; name another folder, or say --force to replace files of the same names"));
 }
@@ -284,7 +284,7 @@ UniqueFd LockFolder(const std::string& folder) {
 FlagSpec ForceFlag() {
   return {.name = "force",
           .value = "",
-          .help = "replace files of the same names that radiograph did not write"};
+          .help = "replace files of the same names that Radiograph did not write"};
 }
 
 std::vector<std::string> InputPaths(

@@ -29,7 +29,7 @@ constexpr absl::string_view kLock = "/lock";
 constexpr absl::string_view kNewLock = "/lock.new";
 constexpr int kAttemptsMax = 5;
 constexpr char kText[] =
-    "A folder in which radiograph works. Once its process is gone, the next one that works beside\n"
+    "A folder in which Radiograph works. Once its process is gone, the next one that works beside\n"
     "it removes it.\n";
 
 // A folder, not a link to one, of this account and of such a name.

@@ -148,7 +148,8 @@ absl::Status AddFolder(const fs::path& folder, v1::ArtifactKind kind, LocalArtif
                      is_model ? "model" : "data set"));
   }
   if (!tensors) return NoTensors(folder, entries);
-  absl::StatusOr<TensorFiles> read = ReadTensorFiles(sources);
+  absl::StatusOr<TensorFiles> read =
+      ReadTensorFiles(is_model ? ArtifactKind::kModel : ArtifactKind::kDataset, sources);
   if (!read.ok()) {
     return absl::Status(read.status().code(),
                         absl::StrCat(folder.string(), ": ", read.status().message()));

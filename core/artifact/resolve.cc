@@ -97,7 +97,7 @@ absl::StatusOr<ResolvedArtifact> ResolveArtifact(ArtifactKind kind,
   std::vector<NamedBlob> blobs;
   for (const SourceFile& file : files) blobs.push_back({file.name, file.sha256});
   if (kind != ArtifactKind::kResult) {
-    ASSIGN_OR_RETURN(TensorFiles tensors, ReadTensorFiles(files));
+    ASSIGN_OR_RETURN(TensorFiles tensors, ReadTensorFiles(kind, files));
     artifact.notes = std::move(tensors.notes);
     std::string config;
     for (const SourceFile& file : files) {

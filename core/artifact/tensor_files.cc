@@ -41,7 +41,7 @@ absl::StatusOr<WeightMap> ParseIndex(absl::string_view text) {
 
 class Reader {
  public:
-  explicit Reader(absl::Span<const SourceFile> files) : files_(files) {}
+  Reader(ArtifactKind kind, absl::Span<const SourceFile> files) : kind_(kind), files_(files) {}
 
   absl::StatusOr<TensorFiles> Read() {
     RETURN_IF_ERROR(ReadIndex());
@@ -84,16 +84,17 @@ class Reader {
     if (index_.has_value()) {
       for (const auto& [tensor, file] : *index_) named.insert(file);
     }
-    const bool whole = Has(kWhole) && !named.contains(kWhole);
     const bool by_index = std::any_of(files_.begin(), files_.end(), [&](const SourceFile& file) {
       return named.contains(file.name);
     });
-    if (index_.has_value() && whole) {
-      Note(absl::StrCat(kWhole, " is read, as common loaders do; ", kIndexFile,
-                        ", which does not name it, is passed over",
-                        by_index ? " with the shards that it names." : "."));
-      index_.reset();
-      index_unused_ = true;
+    if (kind_ == ArtifactKind::kModel && Has(kWhole) && !named.contains(kWhole)) {
+      if (index_.has_value()) {
+        Note(absl::StrCat(kWhole, " is read, as common loaders do; ", kIndexFile,
+                          ", which does not name it, is passed over",
+                          by_index ? " with the shards that it names." : "."));
+        index_.reset();
+        index_unused_ = true;
+      }
       named = {kWhole};
     } else if (!by_index) {
       named.clear();  // all files are read
@@ -155,7 +156,6 @@ class Reader {
         const std::string &other = taken_[found->second.first]->name, &file = taken_[i]->name;
         const std::optional<bool> before = GoesBefore(*found->second.second, other, tensor, file);
         if (!before.has_value()) {
-          if (Has(kWhole) && !index_.has_value()) return ReadWholeAlone();
           return absl::InvalidArgumentError(
               absl::StrCat("the tensor ", JsonExcerpt(tensor.name), " is in ", other, " and in ",
                            file, ": these are two models; name the file that is meant"));
@@ -174,19 +174,6 @@ class Reader {
       result_.file_of[name] = taken_[place.first]->name;
     }
     return absl::OkStatus();
-  }
-
-  // model.safetensors beside files that hold the same tensors, and no index.
-  absl::Status ReadWholeAlone() {
-    Note(absl::StrCat(kWhole, " is read alone, as common loaders do: other files hold tensors of ",
-                      "the same names."));
-    for (const SourceFile* file : taken_) {
-      if (file->name != kWhole) passed_over_.push_back(file);
-    }
-    std::erase_if(taken_, [](const SourceFile* file) { return file->name != kWhole; });
-    headers_.clear();
-    RETURN_IF_ERROR(ReadHeaders());
-    return Merge();
   }
 
   void CompareWithIndex() {
@@ -230,6 +217,7 @@ class Reader {
     if (index_unused_) result_.passed_over.push_back(kIndexFile);
   }
 
+  const ArtifactKind kind_;
   const absl::Span<const SourceFile> files_;
   std::optional<WeightMap> index_;
   bool index_unused_ = false;
@@ -241,8 +229,8 @@ class Reader {
 
 }  // namespace
 
-absl::StatusOr<TensorFiles> ReadTensorFiles(absl::Span<const SourceFile> files) {
-  return Reader(files).Read();
+absl::StatusOr<TensorFiles> ReadTensorFiles(ArtifactKind kind, absl::Span<const SourceFile> files) {
+  return Reader(kind, files).Read();
 }
 
 absl::StatusOr<std::string> ReadSmall(const SourceFile& file, int64_t bytes_max) {

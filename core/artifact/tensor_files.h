@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "core/base/file.h"
+#include "core/catalog/spec.h"
 #include "core/safetensors/header.h"
 
 namespace radiograph {
@@ -34,14 +35,14 @@ struct TensorFiles {
   std::vector<std::string> notes;                // sentences: what was left out, and why
 };
 
-// Reads the headers of `files` by pread. The index of shards is used as common loaders do:
-// model.safetensors goes before an index that does not name it, and the files that an index does
-// not name are passed over. Where two files hold a tensor the index decides; without its word
-// model.safetensors goes before all others, and without that it is INVALID_ARGUMENT naming tensor
-// and files. A tensor's own name goes before another's second name. What an index leaves out, has
-// too much or has wrong is told in `notes`; so is one that can't be read. INVALID_ARGUMENT for a
-// header that breaks a rule of safetensors/header.h.
-absl::StatusOr<TensorFiles> ReadTensorFiles(absl::Span<const SourceFile> files);
+// Reads the headers of `files` by pread, and decides between files as common loaders do: the
+// model.safetensors of a MODEL is all of it unless an index names it; else an index of shards says
+// which files are read; else all are. Where two files hold a tensor the index decides; without its
+// word it is INVALID_ARGUMENT naming tensor and files. A tensor's own name goes before another's
+// second name. What an index leaves out, has too much or has wrong is told in `notes`; so are files
+// that are passed over, and an index that can't be read. INVALID_ARGUMENT for a header that breaks
+// a rule of safetensors/header.h.
+absl::StatusOr<TensorFiles> ReadTensorFiles(ArtifactKind kind, absl::Span<const SourceFile> files);
 
 // A small file as text. INVALID_ARGUMENT when it has more than `bytes_max`.
 absl::StatusOr<std::string> ReadSmall(const SourceFile& file, int64_t bytes_max);

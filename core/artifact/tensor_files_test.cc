@@ -44,7 +44,7 @@ class TensorFilesTest : public ::testing::Test {
     return File(kIndexFile, absl::StrCat(R"({"weight_map": {)", weight_map, "}}"));
   }
   TensorFiles Read(const std::vector<SourceFile>& files) {
-    absl::StatusOr<TensorFiles> read = ReadTensorFiles(files);
+    absl::StatusOr<TensorFiles> read = ReadTensorFiles(ArtifactKind::kModel, files);
     EXPECT_OK(read);
     return read.ok() ? *std::move(read) : TensorFiles();
   }
@@ -102,15 +102,28 @@ TEST_F(TensorFilesTest, TheIndexDecidesBetweenTwoFiles) {
       Read({a, b, Index(R"("x": "b.safetensors", "y": "b.safetensors", "w": "a.safetensors")")});
   EXPECT_EQ(read.file_of.at("x"), "b.safetensors");
   EXPECT_THAT(read.notes, Contains(HasSubstr("decides: \"x\"")));
-  EXPECT_THAT(ReadTensorFiles({{a, b}}),
+  EXPECT_THAT(ReadTensorFiles(ArtifactKind::kModel, {{a, b}}),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("two models")));
 }
 
-TEST_F(TensorFilesTest, WithoutAnIndexTheWholeModelGoesBeforeItsCopies) {
-  const TensorFiles read =
-      Read({Tensors("consolidated.safetensors", {"x", "z"}), Tensors("model.safetensors", {"x"})});
-  EXPECT_THAT(read.file_of, ElementsAre(Pair("x", "model.safetensors")));
-  EXPECT_THAT(read.passed_over, ElementsAre("consolidated.safetensors"));
+// Copies, averages and adapters lie beside a model; common loaders look at none of them.
+TEST_F(TensorFilesTest, WithoutAnIndexTheWholeModelIsReadAlone) {
+  const SourceFile whole = Tensors("model.safetensors", {"x"});
+  for (const SourceFile& beside :
+       {Tensors("consolidated.safetensors", {"x", "z"}), Tensors("ema.safetensors", {"ema.x"}),
+        Tensors("adapter_model.safetensors", {"lora_A.x"}), File("old.safetensors", "broken")}) {
+    const TensorFiles read = Read({beside, whole});
+    EXPECT_THAT(read.file_of, ElementsAre(Pair("x", "model.safetensors")));
+    EXPECT_THAT(read.passed_over, ElementsAre(beside.name));
+    EXPECT_THAT(read.notes, ElementsAre(HasSubstr(beside.name)));
+  }
+}
+
+TEST_F(TensorFilesTest, OfADataSetAllFilesAreRead) {
+  const std::vector<SourceFile> files = {Tensors("labels.safetensors", {"labels"}),
+                                         Tensors("model.safetensors", {"inputs"})};
+  ASSERT_OK_AND_ASSIGN(const TensorFiles read, ReadTensorFiles(ArtifactKind::kDataset, files));
+  EXPECT_EQ(read.file_of.size(), 2);
 }
 
 TEST_F(TensorFilesTest, AnIndexThatCannotBeReadIsNoted) {

@@ -97,7 +97,10 @@ absl::StatusOr<Artifact> LoadArtifact(const std::string& folder, const JobInput&
       ASSIGN_OR_RETURN(artifact.names, ParseNames(text));
     }
   }
-  ASSIGN_OR_RETURN(TensorFiles tensors, ReadTensorFiles(sources));
+  const bool is_model = input.kind == Name(ArtifactKind::kModel);
+  ASSIGN_OR_RETURN(
+      TensorFiles tensors,
+      ReadTensorFiles(is_model ? ArtifactKind::kModel : ArtifactKind::kDataset, sources));
   for (const NamedBlob& file : input.files) {
     const bool passed_over = std::find(tensors.passed_over.begin(), tensors.passed_over.end(),
                                        file.name) != tensors.passed_over.end();

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -54,9 +55,10 @@ class Program:
 
     def wait_for(self, event):
         """The next log line of this event."""
+        end = time.monotonic() + DEADLINE
         while True:
             try:
-                line = self.events.get(timeout=DEADLINE)
+                line = self.events.get(timeout=max(0, end - time.monotonic()))
             except queue.Empty:
                 line = {"event": "the end"}
             if line.get("event") == event:

@@ -131,7 +131,7 @@ class Settings(programs.Case):
         worker = self.start("radiograph-worker", f"--server={server.endpoint}", f"--state={self.folder / 'worker'}", "--devices=cpu",
                             f"--tls-ca={self.folder / 'a.pem'}")
         self.assertIn("Handshake failed", worker.wait_for("grpc_message")["text"])
-        self.assertEqual(worker.wait_for("server_not_reached")["meaning"], "there is no TLS at this port")
+        self.assertEqual(worker.wait_for("server_away")["meaning"], "there is no TLS at this port")
         worker.stop()
         for line in worker.log:
             self.assertTrue(line.startswith("{"), line)
